@@ -1,0 +1,1 @@
+"""How it is scored: zero-shot records, intervals, predictor, reports."""

@@ -1,0 +1,1 @@
+"""Which samples: corpora, embeddings, exact search, concepts and counts."""

@@ -1,0 +1,256 @@
+"""CLIP encoders: any open_clip model, loaded from what is on disk. The only reader of open_clip weights."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oddpair import files
+from oddpair.errors import Refusal
+from oddpair.retrieval.texture import measure_pixels
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+BATCH = 128
+TEXTURE_STAGES = 4
+TOKENIZER_FILE = "bpe.txt.gz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """A CLIP model ready to embed pictures and texts on the processor.
+
+    Attributes:
+        name: What the user called it.
+        sha256: Of its weights, hex; empty for an untrained architecture.
+        dimension: Length of an embedding.
+    """
+
+    name: str
+    sha256: str
+    dimension: int
+    model: Any
+    preprocess: Callable[[Image], torch.Tensor]
+    tokenize: Callable[[list[str]], torch.Tensor]
+
+    def encode_pictures(
+        self, pictures: Sequence[Image], *, textures: bool = True
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed RGB pictures, and describe their texture.
+
+        The texture of a picture is the mean and the standard deviation of every channel in four stages of
+        the image tower before its last, what a drawing technique changes and what the last layer has
+        learned to ignore, and behind them the statistics of its pixels at full resolution. Batches have a fixed shape (the last is padded), so a picture's numbers do not
+        depend on its neighbours.
+
+        Args:
+            pictures: RGB pictures of any size.
+            textures: Whether to describe textures; without, ``t`` is 0.
+
+        Returns:
+            Unit rows of shape ``(n, d)`` and texture rows of shape ``(n, t)``, both float32.
+
+        References:
+            Channel statistics as style: Huang and Belongie, ICCV 2017.
+        """
+        import torch
+
+        embeddings, described = [], []
+        with torch.inference_mode():
+            for start in range(0, len(pictures), BATCH):
+                part = [self.preprocess(picture) for picture in pictures[start : start + BATCH]]
+                batch = torch.stack(part + [torch.zeros_like(part[0])] * (BATCH - len(part)))
+                stages = self.model.visual.forward_intermediates(batch)
+                features = stages["image_features"][: len(part)].float()
+                embeddings.append(_unit(features))
+                if not textures:
+                    continue
+                maps = stages["image_intermediates"]
+                early = [maps[stage][: len(part)].float().flatten(2) for stage in _early_stages(len(maps))]
+                channels = torch.cat(
+                    [f(stage) for stage in early for f in (_mean, _deviation)], dim=1
+                ).numpy()
+                pixels = [measure_pixels(picture) for picture in pictures[start : start + BATCH]]
+                described.append(np.hstack([channels, np.stack(pixels)]))
+        none = np.empty((len(pictures), 0), dtype=np.float32)
+        return np.concatenate(embeddings), np.concatenate(described) if textures else none
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts: unit rows, float32, shape ``(n, d)``; equal texts get equal rows."""
+        import torch
+
+        unique = sorted(set(texts))
+        tokens = self.tokenize(unique)
+        rows = []
+        with torch.inference_mode():
+            for start in range(0, len(tokens), BATCH):
+                part = tokens[start : start + BATCH]
+                batch = torch.cat([part, part[:1].expand(BATCH - len(part), -1)])
+                rows.append(_unit(self.model.encode_text(batch)[: len(part)].float()))
+        place = {text: row for row, text in enumerate(unique)}
+        found: NDArray[np.float32] = np.concatenate(rows)[[place[text] for text in texts]]
+        return found
+
+
+def load_encoder(model: str, pretrained: str | None = None) -> Encoder:
+    """Load an encoder from disk, without the network.
+
+    Args:
+        model: ``reference`` (the miniature world's encoder, shipped with the suite), a folder that holds
+            ``open_clip_config.json`` with ``open_clip_model.safetensors``, or an open_clip architecture.
+        pretrained: For an architecture: a ``.safetensors`` file, a ``.pt`` file (read weights-only), or a
+            tag whose weights are on disk already.
+
+    Returns:
+        The encoder, in evaluation mode.
+
+    Raises:
+        Refusal: If there is no such model, folder or weights, or the weights do not fit.
+    """
+    import open_clip
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    folder = _model_folder(model)
+    if folder is not None:
+        return _load_folder(model, folder)
+    if model not in open_clip.list_models():
+        near = _closest(model, open_clip.list_models())
+        raise Refusal(
+            f"no model '{model}': give a folder with open_clip_config.json, 'reference', or an architecture of open_clip{near}"
+        )
+    if pretrained is None:
+        raise Refusal(f"model '{model}' needs weights: add --pretrained FILE.safetensors")
+    known = pretrained in open_clip.list_pretrained_tags_by_model(model)
+    if not known and not Path(pretrained).is_file():
+        raise Refusal(
+            f"{pretrained} is neither a file nor a pretrained tag of {model}: check the path of the weights"
+        )
+    try:
+        loaded, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise Refusal(f"weights {pretrained} cannot be loaded into {model}: {_first_line(error)}") from error
+    sha256 = files.sha256(Path(pretrained)) if Path(pretrained).is_file() else _state_hash(loaded)
+    return _finish(model, sha256, loaded, preprocess, open_clip.get_tokenizer(model))
+
+
+def identify_encoder(model: str, pretrained: str | None = None) -> dict[str, str]:
+    """Say what embeddings of an encoder depend on, by hashing its files and without loading it.
+
+    Returns:
+        Names and hashes, and the versions of the libraries that run it.
+
+    Raises:
+        Refusal: If a file of the model is missing.
+    """
+    versions = {name: version(name) for name in ("torch", "open_clip_torch", "pillow")}
+    folder = _model_folder(model)
+    if folder is None:
+        weights = (
+            files.sha256(Path(pretrained)) if pretrained and Path(pretrained).is_file() else str(pretrained)
+        )
+        return {"architecture": model, "weights": weights, **versions}
+    config, weights_file = _model_files(folder)
+    return {"config": files.sha256(config), "weights": files.sha256(weights_file), **versions}
+
+
+def reference_folder() -> Path:
+    """Return the folder of the encoder that the suite ships, trained on the whole miniature world."""
+    return Path(__file__).resolve().parent.parent / "benchmarks" / "miniature" / "reference"
+
+
+def _model_folder(model: str) -> Path | None:
+    if model == "reference":
+        return reference_folder()
+    if model.startswith("local-dir:") or Path(model).is_dir():
+        return Path(model.removeprefix("local-dir:"))
+    return None
+
+
+def _model_files(folder: Path) -> tuple[Path, Path]:
+    found = folder / "open_clip_config.json", folder / "open_clip_model.safetensors"
+    for path in found:
+        if not path.is_file():
+            raise Refusal(f"{path} is missing: a model folder holds {found[0].name} and {found[1].name}")
+    return found
+
+
+def _load_folder(name: str, folder: Path) -> Encoder:
+    import open_clip
+    from safetensors import SafetensorError
+
+    config, weights = _model_files(folder)
+    files.read_json(config)
+    try:
+        loaded, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder.resolve()}")
+    except (RuntimeError, OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise Refusal(
+            f"{weights} cannot be loaded ({_first_line(error)}): fetch or train it again"
+        ) from error
+    # open_clip resolves a relative vocabulary against the working directory, so it is given in full.
+    own = folder.resolve() / TOKENIZER_FILE
+    options = {"bpe_path": str(own)} if own.is_file() else {}
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder.resolve()}", **options)
+    return _finish(name, files.sha256(weights), loaded, preprocess, tokenizer)
+
+
+def _finish(name: str, sha256: str, model: Any, preprocess: Any, tokenizer: Any) -> Encoder:
+    model.eval()
+    dimension = int(model.text_projection.shape[-1]) if hasattr(model, "text_projection") else 0
+    return Encoder(
+        name=name,
+        sha256=sha256,
+        dimension=dimension,
+        model=model,
+        preprocess=preprocess,
+        tokenize=lambda texts: tokenizer(texts),
+    )
+
+
+def _unit(rows: torch.Tensor) -> NDArray[np.float32]:
+    import torch
+
+    unit: NDArray[np.float32] = torch.nn.functional.normalize(rows, dim=1).numpy()
+    if not np.isfinite(unit).all():
+        raise Refusal("the model gives embeddings that are not finite: its weights are damaged")
+    return unit
+
+
+def _early_stages(stages: int) -> list[int]:
+    """Choose up to four stages, evenly from the first to the last but one."""
+    return sorted({round(place) for place in np.linspace(0, max(stages - 2, 0), TEXTURE_STAGES).tolist()})
+
+
+def _mean(channels: torch.Tensor) -> torch.Tensor:
+    return channels.mean(dim=2)
+
+
+def _deviation(channels: torch.Tensor) -> torch.Tensor:
+    return channels.std(dim=2)
+
+
+def _state_hash(model: Any) -> str:
+    state = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        state.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

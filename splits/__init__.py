@@ -1,0 +1,1 @@
+"""Which samples belong together: style-strict, unseen-pair and control splits."""

@@ -1,0 +1,287 @@
+"""Pairs of concepts that a corpus shows apart and never together: counts propose them, the search confirms them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+
+from oddpair.errors import Refusal
+from oddpair.retrieval.counts import Counts, expect_pairs
+
+SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN = "seen", "unchecked", "text-unseen", "unseen"
+STATUSES = (SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN)
+DEMOTIONS = ("", "search", "tags", "both")
+MOST_PAIRS = 50_000_000
+
+_TYPES = {
+    "a": pa.string(),
+    "b": pa.string(),
+    "count_a": pa.int64(),
+    "count_b": pa.int64(),
+    "count_text": pa.int64(),
+    "count_image": pa.int64(),
+    "expected": pa.float64(),
+    "status": pa.string(),
+    "demoted_by": pa.string(),
+    "neighbours_checked": pa.int64(),
+    "neighbour_hits": pa.int64(),
+    "nearest_similarity": pa.float32(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTable:
+    """Concept pairs and whether the corpus shows them together; one value per pair, shape ``(n_pairs,)``.
+
+    Attributes:
+        a: Name that sorts first; the table is sorted by ``a``, then ``b``.
+        b: Name that sorts second.
+        count_a: Captions that name ``a``.
+        count_b: Captions that name ``b``.
+        count_text: Captions that name both.
+        count_image: Images whose tags hold both; -1 where images are not tagged.
+        expected: Captions that would name both if they were independent, ``count_a * count_b / n``.
+        status: ``seen`` in a caption; ``unchecked``: in no caption, no image was searched; ``text-unseen``: in
+            no caption, but an image of the corpus shows both; ``unseen``: in no caption, and the corpus images
+            nearest to its test images do not show both.
+        demoted_by: What found the image of a ``text-unseen`` pair: ``search``, ``tags`` or ``both``; else empty.
+        neighbours_checked: Corpus images of known content that were near neighbours of the pair's test images.
+        neighbour_hits: Of these, images that show both.
+        nearest_similarity: Largest similarity of a corpus image to a test image of the pair, NaN if none.
+    """
+
+    a: NDArray[np.str_]
+    b: NDArray[np.str_]
+    count_a: NDArray[np.int64]
+    count_b: NDArray[np.int64]
+    count_text: NDArray[np.int64]
+    count_image: NDArray[np.int64]
+    expected: NDArray[np.float64]
+    status: NDArray[np.str_]
+    demoted_by: NDArray[np.str_]
+    neighbours_checked: NDArray[np.int64]
+    neighbour_hits: NDArray[np.int64]
+    nearest_similarity: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns differ in length: {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def select(self, mask: NDArray[np.bool_]) -> PairTable:
+        """Return the pairs where ``mask`` is true, shape ``(n_pairs,)``."""
+        return replace(self, **{column.name: getattr(self, column.name)[mask] for column in fields(self)})
+
+    def to_table(self) -> pa.Table:
+        """Return the pairs as an arrow table with the attributes as columns."""
+        return pa.table({name: pa.array(getattr(self, name).tolist(), kind) for name, kind in _TYPES.items()})
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> PairTable:
+        """Return the pairs of an arrow table that ``to_table`` made.
+
+        Raises:
+            Refusal: If a column is missing or of another type, or a status is unknown.
+        """
+        columns: dict[str, Any] = {}
+        for name, kind in _TYPES.items():
+            if name not in table.column_names or table.schema.field(name).type != kind:
+                found = table.schema.field(name).type if name in table.column_names else "no such column"
+                raise Refusal(f"pair table: column {name!r} is {found}, needed {kind}: make the pairs again")
+            column = table.column(name)
+            if column.null_count:
+                raise Refusal(
+                    f"pair table: column {name!r} has {column.null_count} nulls: make the pairs again"
+                )
+            columns[name] = np.asarray(column.to_numpy(), dtype=np.str_ if kind == pa.string() else None)
+        for name, known in (("status", STATUSES), ("demoted_by", DEMOTIONS)):
+            unknown = sorted(set(columns[name].tolist()) - set(known))
+            if unknown:
+                raise Refusal(f"pair table: {name} {unknown[0]!r} is none of {known}: make the pairs again")
+        return cls(**columns)
+
+
+def candidates(counts: Counts, nested: Collection[tuple[int, int]], *, minimum_count: int = 1) -> PairTable:
+    """List every pair of concepts that both occur, as ``seen`` in a caption or ``unchecked``.
+
+    Args:
+        counts: Counts of single concepts and pairs over the whole corpus.
+        nested: Concept ids ``(a, b)``, ``a < b``, where one name holds the other: they are no pair.
+        minimum_count: Captions that each of the two must occur in.
+
+    Returns:
+        All pairs, sorted by name. No pair is ``unseen`` yet: captions alone cannot say that.
+
+    Raises:
+        Refusal: If fewer than two concepts occur so often, or the pairs are too many to list.
+        ValueError: If ``minimum_count`` is below 1: of an absent concept every pair is unseen.
+    """
+    if minimum_count < 1:
+        raise ValueError(f"minimum_count is {minimum_count}, at least 1 is needed")
+    names = np.asarray(counts.names, dtype=np.str_)
+    eligible = np.flatnonzero(np.asarray(counts.text) >= minimum_count)
+    eligible = eligible[np.argsort(names[eligible], kind="stable")]
+    n_pairs = len(eligible) * (len(eligible) - 1) // 2
+    if not n_pairs or n_pairs > MOST_PAIRS:
+        found = f"{len(eligible):,} of {len(names):,} concepts occur in at least {minimum_count:,} captions"
+        if n_pairs:
+            raise Refusal(
+                f"{found}, too many to list {n_pairs:,} pairs: raise --minimum-count or use fewer concepts"
+            )
+        raise Refusal(
+            f"{found}, a pair needs two: use a larger corpus, another vocabulary or a lower minimum"
+        )
+    i, j = np.triu_indices(len(eligible), 1)
+    first, second = eligible[i], eligible[j]
+    codes = _pair_codes(first, second, len(names))
+    banned = np.array(sorted(a * len(names) + b for a, b in nested), dtype=np.int64)
+    allowed = ~np.isin(codes, banned)
+    first, second, codes = first[allowed], second[allowed], codes[allowed]
+    n = len(codes)
+    if not n:
+        raise Refusal(
+            "every pair of concepts that occur is nested, one name inside the other: use another vocabulary"
+        )
+    text = _look_up(counts, counts.pair_text, codes)
+    return PairTable(
+        a=names[first],
+        b=names[second],
+        count_a=counts.text[first],
+        count_b=counts.text[second],
+        count_text=text,
+        count_image=np.full(n, -1)
+        if counts.pair_image is None
+        else _look_up(counts, counts.pair_image, codes),
+        expected=expect_pairs(counts.text[first], counts.text[second], counts.n_captions),
+        status=np.where(text > 0, SEEN, UNCHECKED),
+        demoted_by=np.full(n, ""),
+        neighbours_checked=np.zeros(n, dtype=np.int64),
+        neighbour_hits=np.zeros(n, dtype=np.int64),
+        nearest_similarity=np.full(n, np.nan, dtype=np.float32),
+    )
+
+
+def check(
+    table: PairTable,
+    *,
+    query_pair: ArrayLike,
+    scores: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    tags: csr_array | None,
+    names: Sequence[str],
+) -> PairTable:
+    """Check pairs by the corpus images nearest to their test images, and by the tags of the whole corpus.
+
+    A pair that no caption names together becomes ``text-unseen`` if a neighbour shows both concepts or if
+    ``count_image`` says that some image does; ``unseen`` if its neighbours were checked and show it nowhere;
+    and stays ``unchecked`` if nothing was checked. A seen pair stays seen. Checks add up: checking two
+    batches of test images one after the other gives the table that checking them at once gives.
+
+    Args:
+        table: Pairs to check.
+        query_pair: The two concepts that each test image shows, as names or as positions in ``names``, in any
+            order, shape ``(n_queries, 2)``. Test images of pairs outside the table are passed over.
+        scores: Similarity of each test image to its nearest corpus images, shape ``(n_queries, k)``.
+        rows: Those corpus images, shape ``(n_queries, k)``.
+        tags: What is known to be in each corpus image (its tags, or tags and caption), shape
+            ``(n_rows, n_concepts)``. With ``None`` nobody knows what the neighbours show: the nearest
+            similarity is noted, and no pair becomes ``unseen``.
+        names: The concepts in the order of the columns of ``tags``.
+
+    Returns:
+        A new table with the same pairs.
+
+    Raises:
+        ValueError: If shapes do not fit, a row is not in the corpus or a test image shows an unknown concept.
+    """
+    pairs = np.asarray(query_pair)
+    columns = _as_columns(pairs, names)
+    if scores.shape != rows.shape or rows.ndim != 2 or len(rows) != len(columns):
+        raise ValueError(
+            f"{len(columns)} test images, scores of shape {scores.shape}, rows of shape {rows.shape}"
+        )
+    if tags is not None and tags.shape[1] != len(names):
+        raise ValueError(f"tags have {tags.shape[1]} columns, {len(names)} names were given")
+    if tags is not None and rows.size and not 0 <= rows.min() <= rows.max() < tags.shape[0]:
+        raise ValueError(
+            f"neighbour rows go from {rows.min()} to {rows.max()}, tags have {tags.shape[0]} rows"
+        )
+    place = {pair: row for row, pair in enumerate(zip(table.a.tolist(), table.b.tolist(), strict=True))}
+    target = np.array(
+        [place.get((min(names[x], names[y]), max(names[x], names[y])), -1) for x, y in columns.tolist()],
+        dtype=np.int64,
+    )
+    known = target >= 0
+    target, columns, scores, rows = target[known], columns[known], scores[known], rows[known]
+    checked, hits = table.neighbours_checked.copy(), table.neighbour_hits.copy()
+    nearest = table.nearest_similarity.copy()
+    if rows.size:
+        np.fmax.at(nearest, target, scores.max(axis=1).astype(np.float32))
+        if tags is not None:
+            np.add.at(checked, target, rows.shape[1])
+            np.add.at(hits, target, _shows_both(tags, rows, columns).sum(axis=1))
+    return _judge(replace(table, neighbours_checked=checked, neighbour_hits=hits, nearest_similarity=nearest))
+
+
+def _judge(table: PairTable) -> PairTable:
+    silent = table.count_text == 0
+    found, tagged = silent & (table.neighbour_hits > 0), silent & (table.count_image > 0)
+    status = np.select(
+        [~silent, found | tagged, table.neighbours_checked > 0], [SEEN, TEXT_UNSEEN, UNSEEN], UNCHECKED
+    )
+    demoted_by = np.select([found & tagged, found, tagged], ["both", "search", "tags"], "")
+    return replace(table, status=status, demoted_by=demoted_by)
+
+
+def _shows_both(tags: csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    images, place = np.unique(rows, return_inverse=True)
+    near = csr_array(tags[images]).tocoo()
+    width = tags.shape[1]
+    present = np.unique((near.row.astype(np.int64) * width + near.col)[near.data.astype(bool)])
+    place = place.reshape(rows.shape)
+    first, second = (np.isin(place * width + columns[:, [side]], present) for side in (0, 1))
+    both: NDArray[np.bool_] = first & second
+    return both
+
+
+def _as_columns(pairs: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]:
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"query_pair has shape {pairs.shape}, needed (n_queries, 2)")
+    if pairs.dtype.kind in "iu":
+        if pairs.size and not 0 <= pairs.min() <= pairs.max() < len(names):
+            raise ValueError(
+                f"query_pair goes from {pairs.min()} to {pairs.max()}, {len(names)} names were given"
+            )
+        columns = pairs.astype(np.int64)
+    else:
+        column_of = {name: column for column, name in enumerate(names)}
+        unknown = sorted(set(pairs.ravel().tolist()) - set(column_of))
+        if unknown:
+            raise ValueError(f"test images show {unknown[0]!r}, which is not among the {len(names)} names")
+        columns = np.array([[column_of[x], column_of[y]] for x, y in pairs.tolist()], dtype=np.int64)
+        columns = columns.reshape(-1, 2)
+    same = np.flatnonzero(columns[:, 0] == columns[:, 1])
+    if len(same):
+        raise ValueError(f"test image {same[0]} shows {names[columns[same[0], 0]]!r} twice, which is no pair")
+    return columns
+
+
+def _look_up(counts: Counts, values: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    stored = _pair_codes(counts.a, counts.b, len(counts.names))
+    if not len(stored):
+        return np.zeros(len(codes), dtype=np.int64)
+    place = np.minimum(np.searchsorted(stored, codes), len(stored) - 1)
+    return np.where(stored[place] == codes, values[place], 0)
+
+
+def _pair_codes(first: NDArray[np.int64], second: NDArray[np.int64], n_concepts: int) -> NDArray[np.int64]:
+    return np.minimum(first, second).astype(np.int64) * n_concepts + np.maximum(first, second)

@@ -1,0 +1,203 @@
+"""``oddpair embed``, ``count``, ``search``, ``split``, ``verify`` and ``export``: a user's own corpus."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oddpair.errors import Refusal
+
+CORPUS = Annotated[
+    Path, typer.Argument(help="img2dataset shards, or a folder with a csv of file and caption.")
+]
+CORPUS_OPTION = Annotated[Path, typer.Option("--corpus", help="img2dataset shards, or a folder with a csv.")]
+OUT = Annotated[Path, typer.Option(help="Folder to write.")]
+WORKERS = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
+MODEL = Annotated[
+    str, typer.Option(help="'reference', a folder for local-dir:, or an open_clip architecture.")
+]
+PRETRAINED = Annotated[
+    str | None, typer.Option(help="Weights of an architecture: .safetensors or .pt file, or tag.")
+]
+EMBEDDINGS = Annotated[Path | None, typer.Option(help="Folder of the corpus's embeddings; made if missing.")]
+VOCABULARY = Annotated[
+    Path | None, typer.Option(help="Concept names, one a line, or a YAML list; default: mined words.")
+]
+TAGS = Annotated[Path | None, typer.Option(help="Image tags: parquet of uid, concept, score.")]
+
+
+class ExportFormat(StrEnum):
+    """Formats of ``oddpair export``."""
+
+    webdataset = "webdataset"
+    uids = "uids"
+    parquet = "parquet"
+
+
+def add_corpus_verbs(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    for name, verb in (
+        ("embed", embed),
+        ("count", count),
+        ("search", search),
+        ("split", split),
+        ("verify", verify),
+        ("export", export),
+    ):
+        app.command(name)(verb)
+
+
+def embed(
+    corpus: CORPUS, out: OUT, model: MODEL = "reference", pretrained: PRETRAINED = None, workers: WORKERS = 2
+) -> None:
+    """Embed pictures and captions into shards; an interrupted run goes on from where it was."""
+    from oddpair import files
+    from oddpair.commands.read import embeddings_of
+    from oddpair.retrieval.corpus import open_corpus
+
+    opened = open_corpus(corpus)
+    with files.locked(out):
+        found = embeddings_of(opened, out, model, pretrained, workers=workers)
+    quarantined = len(opened) - len(found.uids)
+    print(f"{len(found.uids):,} rows of dimension {found.image.shape[1]} in {out}, {quarantined} quarantined")
+
+
+def count(corpus: CORPUS, out: OUT, vocabulary: VOCABULARY = None, tags: TAGS = None) -> None:
+    """Count concepts and pairs in captions, and in pictures where there are tags."""
+    from oddpair import files
+    from oddpair.commands.count import count_corpus
+    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.splits.recipes import UnseenPairsRecipe
+
+    opened = open_corpus(corpus)
+    _need(vocabulary, tags)
+    with files.locked(out):
+        mined = UnseenPairsRecipe().mined_words
+        found, _ = count_corpus(opened, out, vocabulary=vocabulary, tags=tags, mined_words=mined)
+    named = int((found.text > 0).sum())
+    print(
+        f"{found.n_captions:,} captions name {named:,} of {len(found.names):,} concepts, {len(found.a):,} pairs: {out}"
+    )
+
+
+def search(
+    corpus: CORPUS,
+    query: Annotated[str, typer.Argument(help="A text, or the path of a picture.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Results.")] = 10,
+    out: Annotated[Path, typer.Option(help="Contact sheet to write.")] = Path("work/search.html"),
+    model: MODEL = "reference",
+    pretrained: PRETRAINED = None,
+    embeddings: EMBEDDINGS = None,
+    workers: WORKERS = 2,
+) -> None:
+    """Find the pictures nearest to a text or a picture, exactly; a table here, pictures in an HTML page."""
+    from oddpair import files
+    from oddpair.commands.read import embeddings_of
+    from oddpair.commands.search import search_corpus, write_sheet
+    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.retrieval.encoder import load_encoder
+
+    opened = open_corpus(corpus)
+    encoder = load_encoder(model, pretrained)
+    folder = embeddings or out.parent / "embeddings" / opened.root.resolve().name
+    with files.locked(folder):
+        found = embeddings_of(opened, folder, model, pretrained, workers=workers)
+    hits = search_corpus(found, encoder, query, k)
+    for hit in hits:
+        print(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
+    write_sheet(out, opened, query, hits)
+    print(f"contact sheet: {out}")
+
+
+def split(
+    recipe: Annotated[str, typer.Argument(help="style-strict, unseen-pairs, or a YAML file.")],
+    corpus: CORPUS_OPTION,
+    out: OUT,
+    precision: Annotated[
+        float | None, typer.Option(help="Certified precision of the style classifier.")
+    ] = None,
+    style_column: Annotated[str | None, typer.Option(help="Column of the hand labels.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random choice.")] = None,
+    vocabulary: VOCABULARY = None,
+    tags: TAGS = None,
+    model: MODEL = "reference",
+    pretrained: PRETRAINED = None,
+    embeddings: EMBEDDINGS = None,
+    workers: WORKERS = 2,
+) -> None:
+    """Make the splits of a recipe: manifests with hashes and provenance, and a page that shows them."""
+    from oddpair import files
+    from oddpair.commands.split import refuse_without_labels, split_pairs, split_styles
+    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.splits.recipes import StyleStrictRecipe, load_recipe
+
+    loaded = load_recipe(recipe, {"precision": precision, "style_column": style_column, "seed": seed})
+    opened = open_corpus(corpus)
+    _need(vocabulary, tags)
+    if isinstance(loaded, StyleStrictRecipe):
+        refuse_without_labels(opened, loaded)
+        folder = embeddings or out.parent / "embeddings"
+        with files.locked(out), files.locked(folder):
+            manifests = split_styles(
+                opened,
+                loaded,
+                out / "splits",
+                embeddings=folder,
+                model=model,
+                pretrained=pretrained,
+                workers=workers,
+            )
+        for manifest in manifests:
+            print(f"{manifest.name}: {len(manifest):,} rows")
+            for label, value in manifest.card:
+                print(f"    {label}: {value}")
+        print(f"page: {out / 'splits' / 'card.html'}")
+        return
+    with files.locked(out):
+        _, card = split_pairs(opened, loaded, out, vocabulary=vocabulary, tags=tags)
+    for label, value in card:
+        print(f"{label}: {value}")
+    print(f"page: {out / 'pairs' / 'card.html'}")
+
+
+def verify(split: Annotated[Path, typer.Argument(help="Folder of a split's manifest.")]) -> None:
+    """Recompute the hash of a split's rows and compare it with the manifest."""
+    from oddpair.splits.manifest import read_manifest
+
+    manifest = read_manifest(split)
+    print(
+        f"{manifest.name}: {len(manifest):,} rows, uids sha256 {manifest.uids_sha256}: as its manifest says"
+    )
+
+
+def export(
+    split: Annotated[Path, typer.Argument(help="Folder of a split's manifest.")],
+    corpus: CORPUS_OPTION,
+    out: OUT,
+    kind: Annotated[ExportFormat, typer.Option("--as", help="Format.")] = ExportFormat.webdataset,
+) -> None:
+    """Write a split as a trainer reads it: webdataset shards, a DataComp uid file or parquet."""
+    from oddpair import files
+    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.splits.export import export_parquet, export_uids, export_webdataset
+    from oddpair.splits.manifest import read_manifest
+
+    manifest = read_manifest(split)
+    opened = open_corpus(corpus)
+    with files.locked(out):
+        if kind is ExportFormat.webdataset:
+            export_webdataset(manifest, opened, out)
+        elif kind is ExportFormat.uids:
+            export_uids(manifest, out / f"{manifest.name}.npy")
+        else:
+            export_parquet(manifest, opened, out / f"{manifest.name}.parquet")
+    print(f"{manifest.name}: {len(manifest):,} rows as {kind.value} in {out}")
+
+
+def _need(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and not path.is_file():
+            raise Refusal(f"{path} does not exist: check the path")

@@ -1,0 +1,157 @@
+"""``oddpair split``: carry out a recipe on a user's corpus, into manifests and a page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from oddpair import files, html, stages
+from oddpair.commands.count import count_corpus
+from oddpair.commands.read import embeddings_of
+from oddpair.commands.search import as_thumbnail, read_pictures
+from oddpair.errors import Refusal
+from oddpair.retrieval.concepts import nested_pairs
+from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.embed import fingerprint
+from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
+from oddpair.splits.pairs_build import find_unseen_pairs, pair_card
+from oddpair.splits.recipes import StyleStrictRecipe, UnseenPairsRecipe
+from oddpair.splits.style import PROBED
+from oddpair.splits.style_build import StyleSplits, build_style_splits
+from oddpair.splits.unseen_pairs import SEEN, PairTable
+
+SHOWN = 24
+CARD_FILE = "card.html"
+
+
+def split_styles(
+    corpus: Corpus,
+    recipe: StyleStrictRecipe,
+    out: Path,
+    *,
+    embeddings: Path,
+    model: str,
+    pretrained: str | None,
+    workers: int,
+) -> list[Manifest]:
+    """Make the style-strict splits of a corpus whose rows, some of them, have a style label.
+
+    Args:
+        corpus: The corpus.
+        recipe: The recipe.
+        out: Folder for one manifest folder a split, and ``card.html``.
+        embeddings: Folder of the corpus's embeddings; made if missing.
+        model: Encoder for them.
+        pretrained: Its weights, for an architecture.
+        workers: Processes.
+
+    Returns:
+        The manifests: ``natural-strict``, ``rendition-strict`` and the test pictures taken out.
+    """
+    styles = corpus.metadata([recipe.style_column])
+    embedded = embeddings_of(corpus, embeddings, model, pretrained, workers=workers)
+    origin = {"corpus": fingerprint(corpus), "embeddings": files.sha256(embeddings / "done.json")}
+    names = [f"{style}-{part}" for style in PROBED for part in ("strict", "test")]
+    if stages.begin(out, {"recipe": asdict(recipe), **origin}):
+        label = dict(zip(styles["uid"].to_pylist(), styles[recipe.style_column].to_pylist(), strict=True))
+        found = build_style_splits(
+            embedded, [label[uid] for uid in embedded.uids], recipe, tests=None, provenance=origin
+        )
+        for manifest in found.manifests:
+            write_manifest(out / manifest.name, manifest)
+        _write_style_page(out / CARD_FILE, corpus, recipe, found, label)
+        stages.finish(out)
+    return [read_manifest(out / name) for name in names]
+
+
+def split_pairs(
+    corpus: Corpus, recipe: UnseenPairsRecipe, out: Path, *, vocabulary: Path | None, tags: Path | None
+) -> tuple[PairTable, tuple[tuple[str, str], ...]]:
+    """List the pairs of concepts that a corpus's captions, and its tags if given, never show together.
+
+    Without test pictures of the pairs nothing can be searched, and no pair is called more than unseen in
+    captions.
+
+    Args:
+        corpus: The corpus.
+        recipe: The recipe.
+        out: Folder for ``counts/``, ``pairs/pairs.parquet`` and ``pairs/card.html``.
+        vocabulary: File of concept names; ``None`` mines the captions.
+        tags: Image tags; ``None`` for none.
+
+    Returns:
+        The pairs and their card.
+    """
+    counts, concepts = count_corpus(
+        corpus, out / "counts", vocabulary=vocabulary, tags=tags, mined_words=recipe.mined_words
+    )
+    folder = out / "pairs"
+    made_from = {"recipe": asdict(recipe), "counts": files.sha256(out / "counts" / "done.json")}
+    if stages.begin(folder, made_from):
+        table = find_unseen_pairs(
+            counts, nested_pairs(concepts), recipe, tests=None, embeddings=None, tags=None
+        )
+        files.write_table(folder / "pairs.parquet", table.to_table())
+        _write_pairs_page(folder / CARD_FILE, corpus, table, concepts.sha256)
+        stages.finish(folder)
+    table = PairTable.from_table(files.read_table(folder / "pairs.parquet"))
+    return table, pair_card(table)
+
+
+def _write_style_page(
+    path: Path, corpus: Corpus, recipe: StyleStrictRecipe, found: StyleSplits, label: dict[str, str | None]
+) -> None:
+    sections = []
+    pictures = read_pictures(corpus, [uid for manifest in found.manifests for uid in _sample(manifest.uids)])
+    for manifest in found.manifests:
+        sheet = html.contact_sheet(
+            [(as_thumbnail(pictures[uid]), label[uid] or "no label") for uid in _sample(manifest.uids)],
+            columns=8,
+            caption="Up to 24 rows, evenly from the sorted uids, with the label that somebody gave them",
+        )
+        sections.append(html.section(manifest.name, html.card(manifest.name, manifest.card), sheet))
+    lead = (
+        f"{corpus.root.name}: {len(corpus):,} rows sorted by style. Natural are rows labelled "
+        f"{', '.join(recipe.natural)}; precision {recipe.precision:g} is certified at {recipe.confidence:.0%}."
+    )
+    files.write_text(path, html.page("Style-strict splits", sections, lead=lead))
+
+
+def _write_pairs_page(path: Path, corpus: Corpus, table: PairTable, vocabulary: str) -> None:
+    silent = np.flatnonzero(table.status != SEEN)
+    order = silent[np.argsort(-table.expected[silent], kind="stable")][:50]
+    rows = [
+        [
+            table.a[i],
+            table.b[i],
+            int(table.count_a[i]),
+            int(table.count_b[i]),
+            f"{table.expected[i]:.2f}",
+            table.status[i],
+        ]
+        for i in order.tolist()
+    ]
+    columns = ["first", "second", "captions with the first", "with the second", "expected together", "status"]
+    parts = [html.card("Pairs", [*pair_card(table), ("vocabulary", vocabulary[:16])])]
+    if rows:
+        parts.append(html.table(columns, rows, caption="The unseen pairs that chance would show most often"))
+    lead = f"{corpus.root.name}: pairs of concepts that {len(corpus):,} captions never name together."
+    files.write_text(path, html.page("Unseen pairs", [html.section("Pairs", *parts)], lead=lead))
+
+
+def _sample(uids: Sequence[str]) -> list[str]:
+    step = max(1, len(uids) // SHOWN)
+    return list(uids[::step][:SHOWN])
+
+
+def refuse_without_labels(corpus: Corpus, recipe: StyleStrictRecipe) -> None:
+    """Refuse a corpus whose label column is missing, saying how to name another."""
+    try:
+        corpus.metadata([recipe.style_column])
+    except Refusal as refusal:
+        raise Refusal(
+            f"{refusal}; a style-strict split needs hand labels of some rows: name their column with --style-column"
+        ) from refusal

@@ -1,0 +1,183 @@
+"""The stages of a run that lead from nothing to trained models, each in a folder of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from oddpair import files, stages
+from oddpair.benchmarks.miniature.concepts import CONCEPTS
+from oddpair.benchmarks.miniature.draw import draw_corpus, draw_tests, write_truth
+from oddpair.benchmarks.miniature.rows import ChosenPair, choose_test_pairs
+from oddpair.benchmarks.miniature.train import STEP, TrainPlan, train_model
+from oddpair.benchmarks.miniature.world import World, make_world
+from oddpair.demo.plan import Plan
+from oddpair.jobs import run_jobs
+from oddpair.retrieval.concepts import build_vocabulary, find_mentions
+from oddpair.retrieval.corpus import open_corpus
+from oddpair.retrieval.counts import count, load_tags, write_counts
+from oddpair.retrieval.embed import EmbedTask, embed_corpora
+from oddpair.retrieval.encoder import reference_folder
+from oddpair.splits.export import export_webdataset
+from oddpair.splits.manifest import read_manifest
+
+TESTS = ("natural", "rendition", "pairs")
+MODELS = ("natural-strict", "control")
+PAIR_STREAM = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of the path: its plan, its folder, and how many processes it may use."""
+
+    plan: Plan
+    out: Path
+    workers: int
+
+    def world(self) -> World:
+        """Plan the world; a function of the seed."""
+        return make_world(self.plan.seed)
+
+    def test_pairs(self, world: World) -> list[ChosenPair]:
+        """Choose the pairs to test, before anything is drawn."""
+        plan = self.plan
+        return choose_test_pairs(
+            world,
+            plan.rows,
+            held=plan.held_pairs,
+            rare=plan.rare_pairs,
+            seen=plan.seen_pairs,
+            rng=np.random.default_rng((plan.seed, PAIR_STREAM)),
+            minimum_count=plan.minimum_count,
+        )
+
+
+def draw_world(run: Run) -> None:
+    """Draw corpus, test sets and the record of what was planted into ``world/``."""
+    folder, plan = run.out / "world", run.plan
+    versions = {name: version(name) for name in ("pillow", "numpy")}
+    if not stages.begin(folder, {**plan.as_inputs(), "versions": versions}):
+        return
+    world = run.world()
+    draw_corpus(world, folder, plan.rows, workers=run.workers)
+    draw_tests(
+        world,
+        folder,
+        per_concept=plan.per_concept,
+        per_rendition=plan.per_rendition,
+        test_pairs=run.test_pairs(world),
+        per_pair=plan.per_pair,
+        workers=run.workers,
+    )
+    write_truth(world, plan.rows, folder)
+    stages.finish(folder)
+
+
+def embed_world(run: Run) -> None:
+    """Embed the corpus with its captions, and the test pictures, with the reference encoder."""
+    tasks = [
+        EmbedTask(
+            corpus=open_corpus(run.out / "world" / name),
+            out=run.out / "embeddings" / name,
+            model="reference",
+            only_images=name != "corpus",
+        )
+        for name in ("corpus", *TESTS)
+    ]
+    embed_corpora(tasks, workers=run.workers, title="embed with the reference encoder")
+
+
+def count_world(run: Run) -> None:
+    """Count concepts and pairs in the corpus's captions and, by its tags, in its pictures."""
+    folder, world = run.out / "counts", run.out / "world"
+    if not stages.begin(folder, {"world": _done(world)}):
+        return
+    metadata = open_corpus(world / "corpus").metadata()
+    vocabulary = build_vocabulary(CONCEPTS)
+    mentions = find_mentions(vocabulary, metadata["caption"].to_pylist())
+    tags = load_tags(world / "truth" / "tags.parquet", vocabulary, metadata["uid"].to_pylist(), threshold=0.5)
+    write_counts(folder, count(mentions, tags, vocabulary=vocabulary))
+    stages.finish(folder)
+
+
+def export_training(run: Run) -> None:
+    """Write the training splits as webdataset shards into ``shards/``."""
+    corpus = open_corpus(run.out / "world" / "corpus")
+    for name in MODELS:
+        folder = run.out / "shards" / name
+        if stages.begin(folder, {"splits": _done(run.out / "splits")}):
+            export_webdataset(read_manifest(run.out / "splits" / name), corpus, folder)
+            stages.finish(folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    shards: Path
+    folder: Path
+    plan: TrainPlan
+
+
+def train_models(run: Run) -> None:
+    """Train a tiny CLIP on each training split, side by side, into ``models/``."""
+    plan = TrainPlan(steps=run.plan.steps, seed=run.plan.seed)
+    jobs = []
+    for name in MODELS:
+        shards, folder = run.out / "shards" / name, run.out / "models" / name
+        inputs = {"shards": _done(shards), "steps": plan.steps, "seed": plan.seed, "torch": version("torch")}
+        if stages.begin(folder, inputs):
+            jobs.append(_Training(shards=shards, folder=folder, plan=plan))
+    if not jobs:
+        return
+
+    def steps_done() -> int:
+        return sum(_steps(job.folder) for job in jobs)
+
+    run_jobs(
+        _train,
+        jobs,
+        workers=run.workers,
+        title="train " + " and ".join(job.folder.name for job in jobs),
+        unit="steps",
+        size=_steps_of,
+        timeout=6 * 3600,
+        watch=steps_done,
+    )
+    for job in jobs:
+        stages.finish(job.folder)
+
+
+def embed_tests(run: Run) -> None:
+    """Embed every test set with every trained model into ``model-embeddings/``."""
+    tasks = [
+        EmbedTask(
+            corpus=open_corpus(run.out / "world" / name),
+            out=run.out / "model-embeddings" / model / name,
+            model=str(run.out / "models" / model),
+            only_images=True,
+        )
+        for model in MODELS
+        for name in TESTS
+    ]
+    embed_corpora(tasks, workers=run.workers, title="embed the test sets with the trained models")
+
+
+def _train(job: _Training) -> None:
+    train_model(job.shards, reference_folder() / "bpe.txt.gz", job.folder, job.plan)
+
+
+def _steps_of(job: _Training) -> int:
+    return job.plan.steps
+
+
+def _steps(folder: Path) -> int:
+    try:
+        return int((folder / STEP).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _done(folder: Path) -> str:
+    return files.sha256(folder / "done.json")

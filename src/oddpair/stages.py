@@ -1,0 +1,149 @@
+"""A stage owns one folder: ``inputs.json`` says what it is made from, ``done.json`` that it is complete."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from oddpair import __version__
+from oddpair.errors import Refusal
+from oddpair.files import read_json, sha256, write_json
+
+_INPUTS = "inputs.json"
+_DONE = "done.json"
+_LONGEST_VALUE = 60
+
+
+def begin(folder: Path, inputs: Mapping[str, Any]) -> bool:
+    """Say whether the stage of ``folder`` has work to do, and record what it is made from.
+
+    A folder whose ``done.json`` no longer fits its files needs work again: damaged files are deleted, so
+    that a stage which keeps the files it finds makes only the missing ones.
+
+    Args:
+        folder: Folder of the stage, made if missing.
+        inputs: Everything the output depends on, as JSON: settings, seeds, digests of earlier stages. The
+            version of oddpair is added.
+
+    Returns:
+        False if the stage is complete, True if it is new, was interrupted or lost files.
+
+    Raises:
+        Refusal: If the folder was made from other inputs, or holds files but no ``inputs.json``.
+    """
+    folder = Path(folder)
+    wanted: dict[str, Any] = json.loads(json.dumps({"oddpair": __version__, **inputs}, allow_nan=False))
+    if not (folder / _INPUTS).exists():
+        _refuse_strangers(folder)
+        write_json(folder / _INPUTS, wanted)
+        return True
+    _refuse_changes(folder, _record(folder / _INPUTS), wanted)
+    if not (folder / _DONE).exists():
+        return True
+    damaged = list(_damaged(folder))
+    if damaged:
+        (folder / _DONE).unlink()
+        for path in damaged:
+            path.unlink(missing_ok=True)
+    return bool(damaged)
+
+
+def finish(folder: Path) -> None:
+    """Mark the stage of ``folder`` complete: record the size in bytes and SHA-256 of each of its files.
+
+    Hidden files (lock, temporary) are no part of a stage.
+
+    Raises:
+        ValueError: If the stage was not begun or made no file.
+    """
+    folder = Path(folder)
+    if not (folder / _INPUTS).exists():
+        raise ValueError(f"{folder} was not begun, needed {_INPUTS} in it")
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in _files(folder)
+        if path not in {folder / _INPUTS, folder / _DONE}
+    }
+    if not files:
+        raise ValueError(f"{folder} holds no file, a complete stage makes one or more")
+    write_json(folder / _DONE, files)
+
+
+def verify(folder: Path) -> None:
+    """Compare every file of a complete stage with its recorded SHA-256.
+
+    Raises:
+        Refusal: If the stage is not complete, or a file is missing or has changed.
+    """
+    folder = Path(folder)
+    for name, (_, expected) in _completed(folder).items():
+        if sha256(folder / name) != expected:
+            raise Refusal(
+                f"{folder / name} has changed since it was made: delete it and run again to make it anew"
+            )
+
+
+def _refuse_strangers(folder: Path) -> None:
+    # Files of unknown origin would be taken for finished work.
+    strangers = sorted(path.name for path in folder.glob("[!.]*")) if folder.is_dir() else []
+    if strangers:
+        raise Refusal(
+            f"{folder} holds {strangers[0]} but no {_INPUTS} that says what it was made from: "
+            "choose another --out, or delete the folder to make it again"
+        )
+
+
+def _refuse_changes(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    before, now = dict(_flat(found)), dict(_flat(wanted))
+    changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    if changed:
+        raise Refusal(
+            f"{folder} was made with {_settings(changed, before)}, now {_settings(changed, now)}: "
+            "choose another --out, or delete the folder to make it again"
+        )
+
+
+def _settings(names: list[str], values: dict[str, str]) -> str:
+    return ", ".join(f"{name}={_short(values[name])}" if name in values else f"no {name}" for name in names)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _flat(inputs: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in inputs.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value, sort_keys=True)
+
+
+def _damaged(folder: Path) -> Iterator[Path]:
+    for name, (size, _) in _completed(folder).items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            yield path
+
+
+def _completed(folder: Path) -> dict[str, tuple[int, str]]:
+    try:
+        record = _record(folder / _DONE)
+        return {name: (int(file["bytes"]), str(file["sha256"])) for name, file in record.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refusal(f"{folder / _DONE} is not a list of files: delete it and run again") from error
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise Refusal(f"{path} is not a JSON object: delete its folder to make it again")
+    return record

@@ -1,0 +1,329 @@
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import settings as configure
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
+
+from oddpair.errors import Refusal
+from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
+from oddpair.retrieval.counts import count, expect_pairs, load_tags, merge, pmi, read_counts, write_counts
+
+VOCABULARY = build_vocabulary(["cat", "tree", "pine tree", "dog", "bird"])
+N = len(VOCABULARY)
+FIELDS = ("text", "image", "joint", "a", "b", "pair_text", "pair_image", "pair_joint")
+
+tables = st.integers(0, 12).flatmap(
+    lambda rows: st.tuples(arrays(np.bool_, (rows, N)), st.none() | arrays(np.bool_, (rows, N)))
+)
+
+
+def counted(mentions, tags=None):
+    tags = None if tags is None else sparse.csr_array(tags)
+    return count(sparse.csr_array(mentions), tags, vocabulary=VOCABULARY)
+
+
+def assert_equal(first, second):
+    assert (first.names, first.vocabulary_sha256, first.n_captions) == (
+        second.names,
+        second.vocabulary_sha256,
+        second.n_captions,
+    )
+    for field in FIELDS:
+        one, two = getattr(first, field), getattr(second, field)
+        assert (one is None) == (two is None), field
+        if one is not None:
+            assert one.dtype == two.dtype == np.int64
+            assert np.array_equal(one, two), field
+
+
+@configure(max_examples=150, deadline=None)
+@given(tables)
+def test_counts_equal_those_made_row_by_row(table):
+    mentions, tags = table
+    found = counted(mentions, tags)
+    sources = [mentions] if tags is None else [mentions, tags, mentions & tags]
+    pairs = [
+        (a, b, *(int(np.sum(source[:, a] & source[:, b])) for source in sources))
+        for a, b in itertools.combinations(range(N), 2)
+        if (a, b) not in nested_pairs(VOCABULARY)
+    ]
+    pairs = [pair for pair in pairs if any(pair[2:])]
+    assert found.text.tolist() == mentions.sum(axis=0).tolist()
+    columns = [found.a, found.b, found.pair_text, found.pair_image, found.pair_joint][: 2 + len(sources)]
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == pairs
+    if tags is None:
+        assert found.image is found.joint is found.pair_image is found.pair_joint is None
+    else:
+        assert found.image.tolist() == tags.sum(axis=0).tolist()
+        assert found.joint.tolist() == (mentions & tags).sum(axis=0).tolist()
+
+
+@configure(max_examples=100, deadline=None)
+@given(tables, st.lists(st.integers(0, 12), max_size=3), st.randoms(use_true_random=False))
+def test_counts_of_any_parts_in_any_order_add_up_to_the_whole(table, cuts, random):
+    mentions, tags = table
+    edges = [0, *sorted(min(cut, len(mentions)) for cut in cuts), len(mentions)]
+    parts = [
+        counted(mentions[start:end], None if tags is None else tags[start:end])
+        for start, end in itertools.pairwise(edges)
+    ]
+    random.shuffle(parts)
+    assert_equal(merge(*parts), counted(mentions, tags))
+
+
+@configure(max_examples=100, deadline=None)
+@given(tables, st.randoms(use_true_random=False))
+def test_the_order_of_the_captions_changes_nothing(table, random):
+    mentions, tags = table
+    order = list(range(len(mentions)))
+    random.shuffle(order)
+    assert_equal(counted(mentions[order], None if tags is None else tags[order]), counted(mentions, tags))
+
+
+@configure(max_examples=100, deadline=None)
+@given(tables)
+def test_counts_stay_within_the_bounds_of_sets(table):
+    mentions, tags = table
+    found = counted(mentions, tags)
+    assert np.all(found.text <= found.n_captions)
+    first, second = found.text[found.a], found.text[found.b]
+    assert np.all(found.pair_text <= np.minimum(first, second))
+    assert np.all(found.pair_text >= first + second - found.n_captions)
+    if tags is not None:
+        assert np.all(found.joint <= np.minimum(found.text, found.image))
+        assert np.all(found.pair_joint <= np.minimum(found.pair_text, found.pair_image))
+
+
+@configure(max_examples=60, deadline=None)
+@given(tables)
+def test_counts_come_back_from_their_files(tmp_path_factory, table):
+    folder = tmp_path_factory.mktemp("counts")
+    found = counted(*table)
+    write_counts(folder, found)
+    assert_equal(read_counts(folder, VOCABULARY), found)
+
+
+def test_a_name_of_two_words_is_counted_no_more_often_than_each_of_them():
+    vocabulary = build_vocabulary(["ice", "cream", "ice cream"])
+    captions = ["ice cream", "ice, cream", "cream ice", "ice", "ice creams", "creams"]
+    found = count(find_mentions(vocabulary, captions), vocabulary=vocabulary)
+    assert found.text.tolist() == [5, 5, 3]
+    assert (found.a.tolist(), found.b.tolist(), found.pair_text.tolist()) == ([0], [1], [4])
+
+
+def test_a_caption_counts_once_however_often_it_says_a_word():
+    found = count(find_mentions(VOCABULARY, ["cat cat dogs cat", "dog, a dog"]), vocabulary=VOCABULARY)
+    assert (found.text.tolist(), found.pair_text.tolist()) == ([1, 0, 0, 2, 0], [1])
+
+
+def test_spellings_of_a_vocabulary_give_one_count():
+    captions = ["a pine-tree", "Pine Trees", "pine_tree's", "a pine", "trees"]
+    found = [
+        count(find_mentions(vocabulary, captions), vocabulary=vocabulary).text.tolist()
+        for vocabulary in (build_vocabulary([name]) for name in ("pine tree", "Pine_Tree", "PINE-TREE"))
+    ]
+    assert found == [[3]] * 3
+
+
+def test_a_pair_is_joint_only_where_one_row_holds_both_in_text_and_in_tags():
+    cat, dog = [True, False, False, False, False], [False, False, False, True, False]
+    both = [True, False, False, True, False]
+    found = counted(np.array([both, both, cat]), np.array([both, cat, dog]))
+    assert (found.pair_text.tolist(), found.pair_image.tolist(), found.pair_joint.tolist()) == ([2], [1], [1])
+    assert found.joint.tolist() == [2, 0, 0, 1, 0]
+
+
+def test_counts_beyond_32_bits_are_added_exactly():
+    part = counted(np.ones((1, N), bool))
+    huge = dataclasses.replace(
+        part, n_captions=3 * 2**31, text=part.text * (3 * 2**31), pair_text=part.pair_text * (3 * 2**31)
+    )
+    assert merge(huge, huge).pair_text.tolist() == [6 * 2**31] * len(part.a)
+
+
+def test_tables_that_do_not_fit_are_an_error():
+    mentions = sparse.csr_array(np.ones((2, N), bool))
+    with pytest.raises(ValueError, match="mentions have 5 concepts, the vocabulary has 1"):
+        count(mentions, vocabulary=build_vocabulary(["cat"]))
+    with pytest.raises(ValueError, match=r"tags have shape \(1, 5\), mentions have \(2, 5\)"):
+        count(mentions, mentions[:1], vocabulary=VOCABULARY)
+    other = count(mentions[:, :1], vocabulary=build_vocabulary(["cat"]))
+    with pytest.raises(ValueError, match="different vocabularies"):
+        merge(count(mentions, vocabulary=VOCABULARY), other)
+    with pytest.raises(ValueError, match="some parts have image counts"):
+        merge(count(mentions, vocabulary=VOCABULARY), count(mentions, mentions, vocabulary=VOCABULARY))
+
+
+PART = counted(np.ones((2, N), bool), np.ones((2, N), bool))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": None}, "given together or not at all"),
+        ({"text": PART.text[1:]}, r"shape \(4,\) and int64, needed int64 for 5 concepts"),
+        ({"text": PART.text.astype(np.int32)}, "int32, needed int64 for 5 concepts"),
+        ({"text": -PART.text}, "below 0 or above 2 captions"),
+        ({"n_captions": 1}, "below 0 or above 1 captions"),
+        ({"a": PART.b, "b": PART.a}, "ids a < b < 5"),
+        ({"b": PART.b + 1}, "ids a < b < 5"),
+        ({field: getattr(PART, field)[::-1] for field in FIELDS[3:]}, "not sorted"),
+        ({"pair_image": PART.pair_image + 1}, "pair 0 is counted 3 times, its concepts only 2 and 2 times"),
+        ({"image": PART.image - 1, "pair_image": PART.pair_image - 1}, "a joint count exceeds"),
+    ],
+)
+def test_counts_that_contradict_themselves_are_an_error(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PART, **changes)
+
+
+def test_pmi_is_the_logarithm_of_the_ratio_to_chance_and_minus_infinity_at_no_pair():
+    values = pmi(np.array([2, 1, 0, 4]), np.array([4, 2, 1, 4]), np.array([5, 2, 1, 4]), n_captions=10)
+    assert values.tolist() == pytest.approx([0.0, np.log(2.5), -np.inf, np.log(2.5)])
+
+
+@configure(max_examples=100, deadline=None)
+@given(st.integers(1, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 100), st.integers(2, 1000))
+def test_pmi_is_symmetric_and_rises_with_the_pair_and_ignores_scale(pair, more_a, more_b, rest, scale):
+    first, second = pair + more_a, pair + more_b
+    n = first + second + rest
+
+    def value(c, a, b, total):
+        return pmi(np.array([c]), np.array([a]), np.array([b]), n_captions=total)[0]
+
+    assert value(pair, first, second, n) == value(pair, second, first, n)
+    assert value(pair, first, second, n) == pytest.approx(
+        value(pair * scale, first * scale, second * scale, n * scale), abs=1e-12
+    )
+    assert value(pair - 1, first, second, n) < value(pair, first, second, n)
+    assert value(pair, first + 1, second, n + 1) < value(pair, first, second, n + 1)
+
+
+def test_independent_concepts_co_occur_as_often_as_expected():
+    mentions = np.random.default_rng(0).random((20_000, N)) < np.array([0.3, 0.2, 0.1, 0.05, 0.4])
+    found = counted(mentions)
+    expected = expect_pairs(found.text[found.a], found.text[found.b], found.n_captions)
+    assert abs(found.pair_text.sum() / expected.sum() - 1) < 3 / np.sqrt(expected.sum())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([3], [2], [5], 10), "pair 0 is counted 3 times, its concepts only 2 and 5 times"),
+        (([0, 0], [4, 0], [5, 5], 10), "pair 1 has a concept that is absent from the corpus"),
+        (([1], [4], [5], 4), "a concept is counted in 5 of 4 captions"),
+        (([], [], [], 0), "a concept is counted in 0 of 0 captions"),
+        (([1], [4, 4], [5], 10), r"pairs have shape \(1,\), their concepts \(2,\) and \(1,\)"),
+    ],
+)
+def test_pmi_that_is_undefined_is_an_error(arguments, message):
+    pair, first, second = (np.array(values, np.int64) for values in arguments[:3])
+    with pytest.raises(ValueError, match=message):
+        pmi(pair, first, second, n_captions=arguments[3])
+
+
+def test_the_files_hold_the_documented_columns_and_null_where_there_is_no_value(tmp_path):
+    mentions = np.array([[1, 0, 0, 1, 0], [1, 0, 0, 0, 0]], bool)
+    write_counts(tmp_path, counted(mentions))
+    singles, pairs = pq.read_table(tmp_path / "counts.parquet"), pq.read_table(tmp_path / "pairs.parquet")
+    assert singles.column_names == ["concept_id", "name", "count_text", "count_image", "count_joint"]
+    assert singles.to_pylist()[0] == {
+        "concept_id": 0,
+        "name": "cat",
+        "count_text": 2,
+        "count_image": None,
+        "count_joint": None,
+    }
+    assert pairs.to_pylist() == [
+        {"a": 0, "b": 3, "count_text": 1, "count_image": None, "count_joint": None, "pmi": 0.0}
+    ]
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    assert (meta["n"], meta["vocabulary_sha256"]) == (2, VOCABULARY.sha256)
+    assert set(meta["rules"]) == {"mention", "pairs", "joint", "pmi"}
+
+
+def test_pmi_is_null_where_only_images_hold_the_pair(tmp_path):
+    write_counts(tmp_path, counted(np.zeros((1, N), bool), np.array([[1, 0, 0, 1, 0]], bool)))
+    assert pq.read_table(tmp_path / "pairs.parquet")["pmi"].to_pylist() == [None]
+
+
+def test_counts_of_another_vocabulary_are_refused(tmp_path):
+    write_counts(tmp_path, PART)
+    with pytest.raises(Refusal, match="counts another vocabulary"):
+        read_counts(tmp_path, build_vocabulary(["cat"]))
+    assert read_counts(tmp_path).names == VOCABULARY.names
+
+
+def test_files_that_contradict_each_other_are_refused(tmp_path):
+    write_counts(tmp_path, PART)
+    table = pq.read_table(tmp_path / "counts.parquet")
+    pq.write_table(table.slice(1), tmp_path / "counts.parquet")
+    with pytest.raises(Refusal, match=r"contradict themselves .*concept_id does not count up from 0"):
+        read_counts(tmp_path)
+    pq.write_table(table.slice(0, 3), tmp_path / "counts.parquet")
+    with pytest.raises(Refusal, match=r"contradict themselves .*ids a < b < 3"):
+        read_counts(tmp_path)
+    nulls = table.set_column(2, "count_text", pa.nulls(N, pa.int64()))
+    pq.write_table(nulls, tmp_path / "counts.parquet")
+    with pytest.raises(Refusal, match=r"contradict themselves .*5 nulls"):
+        read_counts(tmp_path)
+    (tmp_path / "meta.json").write_text("{}")
+    with pytest.raises(Refusal, match=r"meta\.json lacks n, tags or vocabulary_sha256"):
+        read_counts(tmp_path)
+
+
+def write_tags(path, *rows):
+    uids, concepts, scores = zip(*rows, strict=True)
+    pq.write_table(
+        pa.table({"uid": uids, "concept": concepts, "score": pa.array(scores, pa.float32())}), path
+    )
+    return path
+
+
+def test_tags_above_the_threshold_are_placed_by_uid_and_concept(tmp_path):
+    rows = [
+        ("y", "Dogs", 0.9),
+        ("x", "pine_tree", 0.5),
+        ("x", "cat", 0.75),
+        ("x", "cat", 0.8),
+        ("z", "cat", 1),
+        ("y", "zebra", 1),
+    ]
+    path = write_tags(tmp_path / "tags.parquet", *rows)
+    tags = load_tags(path, VOCABULARY, ["x", "w", "y"], 0.5)
+    assert [np.flatnonzero(row).tolist() for row in tags.toarray()] == [[0], [], [3]]
+    assert tags.dtype == np.bool_
+
+
+@configure(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("xyz"), st.sampled_from(VOCABULARY.names), st.floats(0, 1, width=32)),
+        min_size=1,
+    )
+)
+def test_image_counts_never_rise_with_the_threshold(tmp_path_factory, rows):
+    path = write_tags(tmp_path_factory.mktemp("tags") / "tags.parquet", *rows)
+    totals = [
+        load_tags(path, VOCABULARY, list("xyz"), threshold).sum(axis=0) for threshold in (0.0, 0.3, 0.7, 1.0)
+    ]
+    assert all(np.all(low >= high) for low, high in itertools.pairwise(totals))
+
+
+def test_tags_that_cannot_be_used_are_refused(tmp_path):
+    path = write_tags(tmp_path / "tags.parquet", ("x", "cat", 0.5), ("y", "cat", float("nan")))
+    with pytest.raises(Refusal, match=r"tags\.parquet row 1 has no score"):
+        load_tags(path, VOCABULARY, ["x"], 0.5)
+    path = write_tags(tmp_path / "tags.parquet", ("x", "zebra", 0.5))
+    with pytest.raises(Refusal, match=r"tags\.parquet tags none of the 5 concepts"):
+        load_tags(path, VOCABULARY, ["x"], 0.5)
+    with pytest.raises(ValueError, match="one uid twice"):
+        load_tags(path, VOCABULARY, ["x", "x"], 0.5)

@@ -1,0 +1,361 @@
+import hashlib
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from oddpair.errors import Refusal
+from oddpair.retrieval.shards import (
+    make_keys,
+    read_rows,
+    read_shard,
+    read_successes,
+    write_shard,
+    write_sizes,
+)
+from oddpair.retrieval.tars import read_samples, write_tar
+
+CAPTIONS = ["a cat", "", "ein Bär, größer", "two\nlines", "=cmd <b>"]
+
+
+def picture(seed, kind="PNG", size=(9, 7)):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+IMAGES = [picture(0, "JPEG"), picture(1), picture(2, "WEBP"), picture(3, size=(4, 5)), picture(4)]
+COLUMNS = pa.table(
+    {
+        "uid": [f"{row:032x}" for row in range(5)],
+        "concepts": [["cat"], [], ["bear"], ["a", "b"], []],
+        "similarity": pa.array([0.5, float("nan"), float("inf"), None, 1.0], pa.float32()),
+    }
+)
+
+
+def write(folder, index=0, **changes):
+    given = {"keys": make_keys(index, 5), "captions": CAPTIONS, "images": IMAGES, "columns": COLUMNS}
+    write_shard(folder, index, **{**given, **changes})
+
+
+def rewrite_table(folder, change, shard="00000"):
+    path = folder / f"{shard}.parquet"
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def replace_column(name, values):
+    return lambda table: table.set_column(table.column_names.index(name), name, values)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path)
+    return tmp_path
+
+
+def test_rows_come_back_as_they_were_written(folder):
+    table, images = read_shard(folder, "00000")
+    assert list(images) == IMAGES
+    assert table["caption"].to_pylist() == CAPTIONS
+    assert table["key"].to_pylist() == ["000000000", "000000001", "000000002", "000000003", "000000004"]
+    assert table["concepts"].to_pylist() == COLUMNS["concepts"].to_pylist()
+
+
+def test_the_table_has_the_columns_and_types_of_img2dataset(folder):
+    schema = pq.read_schema(folder / "00000.parquet")
+    assert [(field.name, str(field.type)) for field in schema] == [
+        ("uid", "string"),
+        ("concepts", "list<element: string>"),
+        ("similarity", "float"),
+        ("caption", "string"),
+        ("url", "string"),
+        ("key", "string"),
+        ("status", "string"),
+        ("error_message", "string"),
+        ("width", "int32"),
+        ("height", "int32"),
+        ("original_width", "int32"),
+        ("original_height", "int32"),
+        ("exif", "string"),
+        ("sha256", "string"),
+    ]
+
+
+def test_made_columns_describe_the_stored_picture(folder):
+    row = read_rows(folder, "00000").slice(3, 1).to_pylist()[0]
+    assert (row["width"], row["height"], row["original_width"], row["original_height"]) == (4, 5, 4, 5)
+    assert row["sha256"] == hashlib.sha256(IMAGES[3]).hexdigest()
+    assert (row["url"], row["status"], row["error_message"], row["exif"]) == ("", "success", None, "{}")
+
+
+def test_given_columns_of_img2dataset_are_kept_where_they_speak_of_the_original(tmp_path):
+    columns = pa.table(
+        {"url": list("abcde"), "original_width": [1, 2, 3, 4, 5], "width": [0] * 5, "sha256": ["x"] * 5}
+    )
+    write(tmp_path, columns=columns)
+    table = read_rows(tmp_path, "00000")
+    assert table["url"].to_pylist() == list("abcde")
+    assert table["original_width"].to_pylist() == [1, 2, 3, 4, 5]
+    assert table["original_width"].type == pa.int32()
+    assert table["width"].to_pylist() == [9, 9, 9, 4, 9]
+    assert "x" not in table["sha256"].to_pylist()
+
+
+def test_members_lie_in_the_order_jpg_json_txt_and_json_holds_the_row(folder):
+    samples = read_samples(folder / "00000.tar")
+    assert [list(sample.members) for sample in samples[:3]] == [
+        ["jpg", "json", "txt"],
+        ["png", "json", "txt"],
+        ["webp", "json", "txt"],
+    ]
+    values = json.loads(samples[2].members["json"])
+    assert list(values) == sorted(values)
+    table = read_rows(folder, "00000")
+    assert set(values) == set(table.column_names)
+    assert values["caption"] == "ein Bär, größer"
+    assert values["concepts"] == ["bear"]
+
+
+def test_numbers_that_json_lacks_are_null_in_json_and_kept_in_the_table(folder):
+    def refuse(name):
+        raise AssertionError(name)
+
+    samples = read_samples(folder / "00000.tar")
+    values = [json.loads(sample.members["json"], parse_constant=refuse)["similarity"] for sample in samples]
+    assert values == [0.5, None, None, None, 1.0]
+    assert np.isinf(read_rows(folder, "00000")["similarity"][2].as_py())
+
+
+def test_stats_count_the_rows_and_hold_no_time(folder):
+    assert json.loads((folder / "00000_stats.json").read_text()) == {
+        "count": 5,
+        "successes": 5,
+        "failed_to_download": 0,
+        "failed_to_resize": 0,
+        "duration": 0,
+        "start_time": 0,
+        "end_time": 0,
+        "status_dict": {"success": 5},
+    }
+
+
+def test_the_same_rows_give_the_same_bytes(folder, tmp_path):
+    write(tmp_path / "again", columns=COLUMNS.slice(0))
+    for name in ("00000.tar", "00000.parquet", "00000_stats.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_webdataset_reads_what_was_written(folder):
+    import webdataset
+
+    samples = list(webdataset.WebDataset(str(folder / "00000.tar"), shardshuffle=False).decode("pil"))
+    assert [sample["__key__"] for sample in samples] == list(make_keys(0, 5))
+    assert [sample["txt"] for sample in samples] == CAPTIONS
+    assert samples[3]["png"].size == (4, 5)
+    assert samples[0]["json"]["concepts"] == ["cat"]
+
+
+def test_failed_downloads_of_img2dataset_are_left_out_in_the_order_of_the_tar(folder):
+    def with_failure(table):
+        failed = table.slice(0, 1).to_pylist()[0] | {"key": "000000009", "status": "failed_to_download"}
+        failure = pa.Table.from_pylist([failed | {"caption": None}], schema=table.schema)
+        return pa.concat_tables([table.slice(0, 2), failure, table.slice(2)])
+
+    rewrite_table(folder, with_failure)
+    table, images = read_shard(folder, "00000")
+    assert table["key"].to_pylist() == list(make_keys(0, 5))
+    assert list(images) == IMAGES
+
+
+def test_a_null_caption_is_an_empty_one(folder):
+    rewrite_table(folder, replace_column("caption", pa.array([*CAPTIONS[:1], None, *CAPTIONS[2:]])))
+    assert read_shard(folder, "00000")[0]["caption"].to_pylist() == CAPTIONS
+
+
+def test_only_asked_columns_are_read(folder):
+    assert read_rows(folder, "00000", ["similarity", "key"]).column_names == ["similarity", "key"]
+
+
+def test_a_shard_of_no_rows_is_written_and_read(tmp_path):
+    write_shard(tmp_path, 0, keys=[], captions=[], images=[], columns=pa.table({}))
+    table, images = read_shard(tmp_path, "00000")
+    assert (table.num_rows, images, read_successes(tmp_path, "00000")) == (0, (), 0)
+
+
+def test_a_cut_or_flipped_tar_is_refused_or_gives_every_row(folder):
+    tar = folder / "00000.tar"
+    data = tar.read_bytes()
+    rng = np.random.default_rng(0)
+    refusals, n_whole = [], 0
+    for step in range(300):
+        damaged = bytearray(data)
+        if step % 2:
+            del damaged[rng.integers(len(data)) :]
+        else:
+            damaged[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        tar.write_bytes(damaged)
+        try:
+            table, images = read_shard(folder, "00000")
+        except Refusal as refusal:
+            refusals.append(str(refusal))
+        else:
+            n_whole += 1
+            assert (list(images), table["caption"].to_pylist()) == (IMAGES, CAPTIONS)
+    assert n_whole > 10
+    assert len(refusals) > 100
+    assert all(str(tar) in refusal and "\n" not in refusal for refusal in refusals)
+
+
+def test_a_changed_picture_is_refused_by_its_hash(folder):
+    samples = read_samples(folder / "00000.tar")
+    samples[1].members["png"] = IMAGES[4]
+    write_tar(
+        folder / "00000.tar", [(f"{s.key}.{x}", data) for s in samples for x, data in s.members.items()]
+    )
+    with pytest.raises(
+        Refusal, match=r"00000\.tar at byte \d+: sample 000000001 holds a picture whose sha256"
+    ):
+        read_shard(folder, "00000")
+
+
+def test_hashes_of_downloads_are_not_compared_with_stored_pictures(folder):
+    def as_downloaded(table):
+        hashes = pa.array(["0" * 64] * 5)
+        return replace_column("sha256", hashes)(table).replace_schema_metadata(None)
+
+    rewrite_table(folder, as_downloaded)
+    assert list(read_shard(folder, "00000")[1]) == IMAGES
+
+
+def drop(suffix):
+    return lambda members: [pair for pair in members if pair[0] != f"000000002.{suffix}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda m: m[:-3],
+            "holds 4 samples, 00000.parquet lists 5; at row 4 the tar has nothing, the table 000000004",
+        ),
+        (lambda m: m[3:], "at row 0 the tar has 000000001, the table 000000000"),
+        (lambda m: m[3:6] + m[:3] + m[6:], "at row 0 the tar has 000000001, the table 000000000"),
+        (
+            lambda m: [*m, ("7.png", IMAGES[1])],
+            "holds 6 samples, .* at row 5 the tar has 7, the table nothing",
+        ),
+        (drop("webp"), "sample 000000002 holds 0 pictures, needed one"),
+        (lambda m: [*m, ("000000004.jpg", b"x")], "sample 000000004 holds 2 pictures, needed one"),
+        (drop("json"), "sample 000000002 holds no json"),
+        (lambda m: [*m[:2], ("000000000.txt", b"a dog"), *m[3:]], "sample 000000000 has another caption"),
+        (lambda m: [*m[:2], ("000000000.txt", b"a \xff"), *m[3:]], "sample 000000000 has another caption"),
+    ],
+)
+def test_a_tar_that_does_not_fit_its_table_is_refused(folder, change, message):
+    tar = folder / "00000.tar"
+    members = [(f"{s.key}.{suffix}", data) for s in read_samples(tar) for suffix, data in s.members.items()]
+    write_tar(tar, change(members))
+    with pytest.raises(Refusal, match=message):
+        read_shard(folder, "00000")
+
+
+def test_captions_need_not_be_in_the_tar(folder):
+    tar = folder / "00000.tar"
+    members = [(f"{s.key}.{suffix}", data) for s in read_samples(tar) for suffix, data in s.members.items()]
+    write_tar(tar, [pair for pair in members if not pair[0].endswith(".txt")])
+    assert read_shard(folder, "00000")[0]["caption"].to_pylist() == CAPTIONS
+
+
+@pytest.mark.parametrize(
+    "text", ['{"successes": 4}', '{"successes": "5"}', '{"successes": true}', "[]", "{}", "{"]
+)
+def test_stats_that_do_not_count_the_rows_are_refused(folder, text):
+    (folder / "00000_stats.json").write_text(text)
+    with pytest.raises(Refusal, match=r"00000_stats\.json"):
+        read_rows(folder, "00000")
+
+
+def test_a_table_without_captions_is_refused_with_the_remedy(folder):
+    rewrite_table(folder, lambda table: table.drop_columns("caption"))
+    with pytest.raises(Refusal, match=r"00000\.parquet has no column 'caption'"):
+        read_rows(folder, "00000")
+    with pytest.raises(Refusal, match=r"00000\.parquet has no column 'caption'"):
+        read_rows(folder, "00000", ["key"])
+
+
+def test_captions_of_another_type_are_refused(folder):
+    rewrite_table(folder, replace_column("caption", pa.array(range(5))))
+    with pytest.raises(Refusal, match=r"00000\.parquet has int64 in column 'caption', needed string"):
+        read_rows(folder, "00000")
+
+
+def test_captions_that_are_not_utf8_are_refused_with_their_row(folder):
+    broken = pa.array([b"a", b"b", b"\xff\xfe", b"d", b"e"]).view(pa.string())
+    rewrite_table(folder, replace_column("caption", broken))
+    with pytest.raises(Refusal, match=r"not UTF-8 in row 2 of 'caption'"):
+        read_rows(folder, "00000")
+
+
+def test_a_tar_that_is_gone_is_refused(folder):
+    (folder / "00000.tar").unlink()
+    with pytest.raises(Refusal, match=r"00000\.tar cannot be read \(No such file"):
+        read_shard(folder, "00000")
+
+
+def test_a_damaged_table_is_refused(folder):
+    path = folder / "00000.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(Refusal, match=r"00000\.parquet"):
+        read_shard(folder, "00000")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"captions": CAPTIONS[:4]}, "5 keys, 4 captions, 5 images and 5 rows"),
+        ({"columns": COLUMNS.slice(1)}, "5 captions, 5 images and 4 rows"),
+        ({"keys": ["1", "2", "3", "4", "4"]}, "5 keys, only 4 of them distinct"),
+        ({"keys": ["1", "2", "3", "4", "a.b"]}, r"key 'a\.b' is empty or holds a dot"),
+        ({"columns": COLUMNS.append_column("caption", [CAPTIONS])}, "columns hold 'caption'"),
+    ],
+)
+def test_parts_that_do_not_fit_each_other_are_an_error(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path, **changes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"extension": "png"}, "picture with key 000000000 is JPEG, needed png; convert it"),
+        ({"images": [*IMAGES[:4], picture(1, "GIF")]}, "key 000000004 is GIF, needed jpg, png or webp"),
+        ({"images": [*IMAGES[:4], b"<html>"]}, "key 000000004 cannot be read"),
+        ({"columns": pa.table({"x": [b"a"] * 5})}, "column 'x' has type binary, which the json"),
+    ],
+)
+def test_rows_that_a_shard_cannot_hold_are_refused_with_nothing_published(tmp_path, changes, message):
+    with pytest.raises(Refusal, match=message):
+        write(tmp_path, **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_keys_are_shard_and_row_with_leading_zeros():
+    assert make_keys(12, 2) == ("000120000", "000120001")
+    assert make_keys(3, 2, rows_per_shard=1000) == ("00003000", "00003001")
+    assert make_keys(3, 2, rows_per_shard=1500) == ("000030000", "000030001")
+    with pytest.raises(ValueError, match="3 rows in a shard of 2"):
+        make_keys(0, 3, rows_per_shard=2)
+
+
+def test_sizes_are_written_where_open_clip_looks(tmp_path):
+    write_sizes(tmp_path, {"00000.tar": 5})
+    assert json.loads((tmp_path / "sizes.json").read_text()) == {"00000.tar": 5}
+    with pytest.raises(ValueError, match="'00000' is not the name of a tar"):
+        write_sizes(tmp_path, {"00000": 5})
