@@ -68,7 +68,7 @@ def plot_accuracy_against_count(
     """
     figure, axes = _start(6.6, 3.8)
     axes.plot(
-        1 + count, 100 * accuracy, "o", color=FIRST, alpha=0.55, markersize=4.5, mew=0, label="one concept"
+        1 + count, 100 * accuracy, "o", color=FIRST, alpha=0.75, markersize=4.5, mew=0, label="one concept"
     )
     axes.fill_between(
         1 + curve_count, 100 * curve.low, 100 * curve.high, color=SECOND, alpha=0.22, linewidth=0

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from PIL import Image
 
 from oddpair import files, stages
 from oddpair.errors import Refusal
 from oddpair.jobs import run_jobs
-from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.corpus import Corpus, Rows
 from oddpair.retrieval.encoder import Encoder, identify_encoder, load_encoder
 from oddpair.retrieval.pictures import BadPicture, decode_picture
 
@@ -103,7 +105,7 @@ def embed_corpora(tasks: Sequence[EmbedTask], *, workers: int, title: str = "emb
                 only_images=task.only_images,
             )
             for index, (shard, rows) in enumerate(zip(task.corpus.shards, task.corpus.sizes, strict=True))
-            if not _path(task.out, "metadata", index).is_file()
+            if not _is_complete(task, index)
         )
     if jobs:
         run_jobs(
@@ -174,25 +176,20 @@ def fingerprint(corpus: Corpus) -> str:
 def _embed_shard(job: _Job) -> None:
     encoder = _encoder(job.model, job.pretrained)
     rows = job.corpus.read(job.shard)
-    pictures, kept, bad = [], [], []
-    for row, data in enumerate(rows.images):
-        try:
-            pictures.append(decode_picture(data))
-            kept.append(row)
-        except BadPicture as error:
-            bad.append({"shard": job.shard, "uid": rows.uids[row], "reason": str(error)})
-    if not kept:
-        raise Refusal(
-            f"{job.corpus.root}: no picture of shard {job.shard} can be decoded: check that these are pictures"
-        )
-    image, texture = encoder.encode_pictures(pictures, textures=not job.only_images)
+    bad: list[dict[str, str]] = []
+    pictures = _decode_pictures(rows, bad)
+    # A blank picture gives a shard without any other the shapes of its empty arrays.
+    first = next(pictures, Image.new("RGB", (8, 8)))
+    image, texture = encoder.encode_pictures(itertools.chain([first], pictures), textures=not job.only_images)
+    damaged = {row["uid"] for row in bad}
+    kept = [row for row, uid in enumerate(rows.uids) if uid not in damaged]
+    image, texture = image[: len(kept)], texture[: len(kept)]
     captions = [rows.captions[row] for row in kept]
     files.write_array(_path(job.out, "img_emb", job.index), image.astype(np.float16))
     if not job.only_images:
         files.write_array(_path(job.out, "texture", job.index), texture.astype(np.float16))
-        files.write_array(
-            _path(job.out, "text_emb", job.index), encoder.encode_texts(captions).astype(np.float16)
-        )
+        text = encoder.encode_texts(captions or [""])[: len(kept)]
+        files.write_array(_path(job.out, "text_emb", job.index), text.astype(np.float16))
     files.write_table(
         _path(job.out, "quarantine", job.index), pa.Table.from_pylist(bad, schema=QUARANTINE_SCHEMA)
     )
@@ -209,6 +206,17 @@ def _embed_shard(job: _Job) -> None:
     )
 
 
+def _decode_pictures(rows: Rows, bad: list[dict[str, str]]) -> Iterator[Image.Image]:
+    """Decode a shard one picture at a time, noting what is none in ``bad``."""
+    for uid, data in zip(rows.uids, rows.images, strict=True):
+        try:
+            picture = decode_picture(data)
+        except BadPicture as error:
+            bad.append({"shard": rows.shard, "uid": uid, "reason": str(error)})
+            continue
+        yield picture
+
+
 def _finish(task: EmbedTask) -> None:
     encoder = _encoder(task.model, task.pretrained)
     count = len(task.corpus.shards)
@@ -217,6 +225,12 @@ def _finish(task: EmbedTask) -> None:
     rows = [
         len(files.read_table(_path(task.out, "metadata", index), columns=["uid"])) for index in range(count)
     ]
+    if not any(rows):
+        reason = files.read_table(_path(task.out, "quarantine", 0))["reason"][0]
+        raise Refusal(
+            f"{task.corpus.root}: none of its {len(task.corpus):,} pictures can be decoded (the first: {reason}): "
+            f"check that these are pictures, and delete {task.out}"
+        )
     files.write_json(
         task.out / "manifest.json",
         {
@@ -236,6 +250,11 @@ def _finish(task: EmbedTask) -> None:
 def _path(folder: Path, kind: str, index: int) -> Path:
     ending = "parquet" if kind in ("metadata", "quarantine") else "npy"
     return folder / kind / f"{kind}_{index:04d}.{ending}"
+
+
+def _is_complete(task: EmbedTask, index: int) -> bool:
+    kinds = ("metadata", "quarantine", "img_emb", *(() if task.only_images else ("texture", "text_emb")))
+    return all(_path(task.out, kind, index).is_file() for kind in kinds)
 
 
 def _job_rows(job: _Job) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 BATCH = 128
 TEXTURE_STAGES = 4
 TOKENIZER_FILE = "bpe.txt.gz"
+# What open_clip raises on weights and configurations that are damaged or of another model.
+_UNUSABLE = (
+    RuntimeError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,51 +56,79 @@ class Encoder:
     tokenize: Callable[[list[str]], torch.Tensor]
 
     def encode_pictures(
-        self, pictures: Sequence[Image], *, textures: bool = True
+        self, pictures: Iterable[Image], *, textures: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embed RGB pictures, and describe their texture.
 
         The texture of a picture is the mean and the standard deviation of every channel in four stages of
         the image tower before its last, what a drawing technique changes and what the last layer has
-        learned to ignore, and behind them the statistics of its pixels at full resolution. Batches have a fixed shape (the last is padded), so a picture's numbers do not
-        depend on its neighbours.
+        learned to ignore, and behind them the statistics of its pixels at full resolution. Batches have a
+        fixed shape (the last is padded), so a picture's numbers do not depend on its neighbours.
 
         Args:
-            pictures: RGB pictures of any size.
+            pictures: RGB pictures of any size, at least one; each is let go before the next is asked for.
             textures: Whether to describe textures; without, ``t`` is 0.
 
         Returns:
             Unit rows of shape ``(n, d)`` and texture rows of shape ``(n, t)``, both float32.
 
+        Raises:
+            ValueError: If there is no picture.
+
         References:
             Channel statistics as style: Huang and Belongie, ICCV 2017.
         """
+        embeddings, described = [], []
+        waiting: list[torch.Tensor] = []
+        pixels: list[NDArray[np.float32]] = []
+        # What waits for its batch is at the model's input size: full pictures would fill the memory.
+        for picture in pictures:
+            waiting.append(self.preprocess(picture))
+            pixels.append(measure_pixels(picture) if textures else np.empty(0, dtype=np.float32))
+            if len(waiting) == BATCH:
+                embeddings.append(self._encode_batch(waiting, textures=textures))
+                described.append(np.stack(pixels))
+                waiting, pixels = [], []
+        if waiting:
+            embeddings.append(self._encode_batch(waiting, textures=textures))
+            described.append(np.stack(pixels))
+        if not embeddings:
+            raise ValueError("no picture to embed")
+        image, channels = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
+        return image, np.hstack([channels, np.concatenate(described)])
+
+    def _encode_batch(
+        self, part: list[torch.Tensor], *, textures: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         import torch
 
-        embeddings, described = [], []
         with torch.inference_mode():
-            for start in range(0, len(pictures), BATCH):
-                part = [self.preprocess(picture) for picture in pictures[start : start + BATCH]]
-                batch = torch.stack(part + [torch.zeros_like(part[0])] * (BATCH - len(part)))
-                stages = self.model.visual.forward_intermediates(batch)
-                features = stages["image_features"][: len(part)].float()
-                embeddings.append(_unit(features))
-                if not textures:
-                    continue
-                maps = stages["image_intermediates"]
-                early = [maps[stage][: len(part)].float().flatten(2) for stage in _early_stages(len(maps))]
-                channels = torch.cat(
-                    [f(stage) for stage in early for f in (_mean, _deviation)], dim=1
-                ).numpy()
-                pixels = [measure_pixels(picture) for picture in pictures[start : start + BATCH]]
-                described.append(np.hstack([channels, np.stack(pixels)]))
-        none = np.empty((len(pictures), 0), dtype=np.float32)
-        return np.concatenate(embeddings), np.concatenate(described) if textures else none
+            batch = torch.stack(part + [torch.zeros_like(part[0])] * (BATCH - len(part)))
+            stages = self.model.visual.forward_intermediates(batch)
+            image = _unit(stages["image_features"][: len(part)].float())
+            if not textures:
+                return image, np.empty((len(part), 0), dtype=np.float32)
+            maps = stages["image_intermediates"]
+            early = [maps[stage][: len(part)].float().flatten(2) for stage in _early_stages(len(maps))]
+            channels = torch.cat([f(stage) for stage in early for f in (_mean, _deviation)], dim=1)
+            return image, channels.numpy()
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: unit rows, float32, shape ``(n, d)``; equal texts get equal rows."""
+        """Embed texts: unit rows, float32, shape ``(n, d)``; equal texts get equal rows.
+
+        Args:
+            texts: At least one; what is longer than the model's context is cut.
+
+        Returns:
+            Shape ``(n, d)``.
+
+        Raises:
+            ValueError: If there is no text.
+        """
         import torch
 
+        if not texts:
+            raise ValueError("no text to embed")
         unique = sorted(set(texts))
         tokens = self.tokenize(unique)
         rows = []
@@ -117,9 +157,10 @@ def load_encoder(model: str, pretrained: str | None = None) -> Encoder:
     Raises:
         Refusal: If there is no such model, folder or weights, or the weights do not fit.
     """
+    # The hub's library reads it once, when it is first imported, which open_clip does.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     import open_clip
 
-    os.environ["HF_HUB_OFFLINE"] = "1"
     folder = _model_folder(model)
     if folder is not None:
         return _load_folder(model, folder)
@@ -130,14 +171,11 @@ def load_encoder(model: str, pretrained: str | None = None) -> Encoder:
         )
     if pretrained is None:
         raise Refusal(f"model '{model}' needs weights: add --pretrained FILE.safetensors")
-    known = pretrained in open_clip.list_pretrained_tags_by_model(model)
-    if not known and not Path(pretrained).is_file():
-        raise Refusal(
-            f"{pretrained} is neither a file nor a pretrained tag of {model}: check the path of the weights"
-        )
+    if not Path(pretrained).is_file():
+        _refuse_missing_tag(model, pretrained)
     try:
         loaded, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
+    except _UNUSABLE as error:
         raise Refusal(f"weights {pretrained} cannot be loaded into {model}: {_first_line(error)}") from error
     sha256 = files.sha256(Path(pretrained)) if Path(pretrained).is_file() else _state_hash(loaded)
     return _finish(model, sha256, loaded, preprocess, open_clip.get_tokenizer(model))
@@ -159,8 +197,10 @@ def identify_encoder(model: str, pretrained: str | None = None) -> dict[str, str
             files.sha256(Path(pretrained)) if pretrained and Path(pretrained).is_file() else str(pretrained)
         )
         return {"architecture": model, "weights": weights, **versions}
-    config, weights_file = _model_files(folder)
-    return {"config": files.sha256(config), "weights": files.sha256(weights_file), **versions}
+    parts = dict(zip(("config", "weights"), _model_files(folder), strict=True))
+    if (folder / TOKENIZER_FILE).is_file():
+        parts["tokenizer"] = folder / TOKENIZER_FILE
+    return {**{name: files.sha256(path) for name, path in parts.items()}, **versions}
 
 
 def reference_folder() -> Path:
@@ -184,32 +224,56 @@ def _model_files(folder: Path) -> tuple[Path, Path]:
     return found
 
 
+def _refuse_missing_tag(model: str, tag: str) -> None:
+    """Refuse a tag that open_clip does not know, or whose weights it would fetch from a web address."""
+    import open_clip
+
+    if tag not in open_clip.list_pretrained_tags_by_model(model):
+        raise Refusal(
+            f"{tag} is neither a file nor a pretrained tag of {model}: check the path of the weights"
+        )
+    source = open_clip.get_pretrained_cfg(model, tag)
+    if not source.get("hf_hub"):
+        cached = Path("~/.cache/clip").expanduser() / Path(source.get("url", "")).name
+        if not cached.is_file():
+            raise Refusal(
+                f"{cached} is missing, and nothing is fetched: download it from {source.get('url')} and give "
+                "its path as --pretrained"
+            )
+
+
 def _load_folder(name: str, folder: Path) -> Encoder:
     import open_clip
     from safetensors import SafetensorError
 
     config, weights = _model_files(folder)
-    files.read_json(config)
+    settings = files.read_json(config)
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_cfg"), dict):
+        raise Refusal(f"{config} has no 'model_cfg': give the configuration that open_clip wrote")
     try:
         loaded, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder.resolve()}")
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (*_UNUSABLE, SafetensorError) as error:
         raise Refusal(
             f"{weights} cannot be loaded ({_first_line(error)}): fetch or train it again"
         ) from error
     # open_clip resolves a relative vocabulary against the working directory, so it is given in full.
     own = folder.resolve() / TOKENIZER_FILE
     options = {"bpe_path": str(own)} if own.is_file() else {}
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder.resolve()}", **options)
+    try:
+        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder.resolve()}", **options)
+    except (*_UNUSABLE, ImportError, EOFError) as error:
+        raise Refusal(
+            f"{folder} has no usable tokenizer ({_first_line(error)}): put the model's tokenizer files there"
+        ) from error
     return _finish(name, files.sha256(weights), loaded, preprocess, tokenizer)
 
 
 def _finish(name: str, sha256: str, model: Any, preprocess: Any, tokenizer: Any) -> Encoder:
     model.eval()
-    dimension = int(model.text_projection.shape[-1]) if hasattr(model, "text_projection") else 0
     return Encoder(
         name=name,
         sha256=sha256,
-        dimension=dimension,
+        dimension=int(model.visual.output_dim),
         model=model,
         preprocess=preprocess,
         tokenize=lambda texts: tokenizer(texts),

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
 
 from PIL import Image, ImageOps
 
 MAX_PIXELS = 50_000_000
+# An encoder scales the shorter side to its input size: a line of pixels would grow into gigabytes.
+MAX_ASPECT = 100
+# What corpora hold. Pillow knows formats that run other programs, such as Ghostscript for EPS.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+
+
+# What Pillow's plug-ins raise on damaged bytes beside OSError and ValueError.
+_BROKEN = (EOFError, IndexError, KeyError, RuntimeError, SyntaxError, TypeError, struct.error)
 
 
 class BadPicture(ValueError):  # noqa: N818
@@ -17,34 +28,46 @@ def decode_picture(data: bytes) -> Image.Image:
     """Decode picture bytes to RGB: EXIF rotation applied, transparency put on white, first frame.
 
     Args:
-        data: An encoded picture (JPEG, PNG, WebP, …).
+        data: An encoded picture: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
 
     Returns:
         An RGB image.
 
     Raises:
-        BadPicture: If the bytes are no picture, are truncated, hold more than 50 million pixels, or use a
-            mode of more than 8 bits a channel, which Pillow would clip.
+        BadPicture: If the bytes are no such picture, are truncated, hold more than 50 million pixels, are
+            100 times as long as wide, or use a mode of more than 8 bits a channel, which Pillow would clip.
 
     >>> decode_picture(b"<html>")
     Traceback (most recent call last):
     oddpair.retrieval.pictures.BadPicture: not a picture
     """
+    # Pillow warns of what is refused here or harmless, once a picture.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _decode(data)
+
+
+def _decode(data: bytes) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(data))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise BadPicture(f"more than {MAX_PIXELS} pixels") from error
+    except (OSError, ValueError, *_BROKEN) as error:
         raise BadPicture("not a picture") from error
-    if picture.width * picture.height > MAX_PIXELS:
-        raise BadPicture(f"{picture.width} x {picture.height} pixels, more than {MAX_PIXELS}")
-    if picture.mode in ("I", "F", "I;16"):
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise BadPicture(f"{width} x {height} pixels, more than {MAX_PIXELS}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadPicture(f"{width} x {height} pixels, more than {MAX_ASPECT} times as long as wide")
+    if picture.mode not in _MODES:
         raise BadPicture(f"mode {picture.mode}: more than 8 bits a channel")
     try:
         picture.load()
-    except (OSError, ValueError, SyntaxError) as error:
+        upright = ImageOps.exif_transpose(picture)
+    except (OSError, ValueError, *_BROKEN) as error:
         raise BadPicture("damaged picture") from error
-    picture = ImageOps.exif_transpose(picture)
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
+    if upright.has_transparency_data:
+        layer = upright.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    return picture.convert("RGB")
+    return upright.convert("RGB")

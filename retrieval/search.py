@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from oddpair.retrieval.faiss_import import load_faiss
 
 # faiss adds in float32 and in its own order, so two rows that tie exactly may come back either way and the
-# k-th place may go to the wrong one of two near-equals. A few more candidates, scored again, settle both.
+# k-th place may go to the wrong one of two near-equals. A few more candidates, scored again, settle both,
+# and where more rows than that are as near, such as copies of one picture, more are asked for.
 SPARE_CANDIDATES = 16
+_VALUES_AT_ONCE = 1 << 23
 
 
 class Neighbours(NamedTuple):
@@ -58,14 +60,25 @@ def nearest(
     faiss = load_faiss()
     index = faiss.IndexFlatIP(corpus.shape[1])
     index.add(np.ascontiguousarray(corpus))
-    candidates = index.search(np.ascontiguousarray(queries), min(k + SPARE_CANDIDATES, len(corpus)))[1]
     rank = np.empty(len(corpus), dtype=np.int64)
     rank[np.argsort(np.asarray(uids, dtype=object), kind="stable")] = np.arange(len(corpus))
-    scores = exact_scores(queries, corpus, candidates)
-    order = np.lexsort((rank[candidates], -scores), axis=1)[:, :k]
-    return Neighbours(
-        np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1)
-    )
+    shape = len(queries), min(k, len(corpus))
+    best = Neighbours(np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64))
+    # The most that a float32 dot product of unit rows is off, twice: for what is found and what is not.
+    slack = corpus.shape[1] * 2.0**-23
+    unsettled, asked = np.arange(len(queries)), min(k + SPARE_CANDIDATES, len(corpus))
+    while len(unsettled):
+        part = np.ascontiguousarray(queries[unsettled])
+        proposed, candidates = index.search(part, asked)
+        scores = exact_scores(part, corpus, candidates)
+        order = np.lexsort((rank[candidates], -scores), axis=1)[:, :k]
+        best.scores[unsettled] = np.take_along_axis(scores, order, axis=1)
+        best.rows[unsettled] = np.take_along_axis(candidates, order, axis=1)
+        if asked == len(corpus):
+            break
+        unsettled = unsettled[proposed[:, -1] + slack >= best.scores[unsettled, -1]]
+        asked = min(4 * asked, len(corpus))
+    return best
 
 
 def exact_scores(
@@ -82,8 +95,9 @@ def exact_scores(
         Shape ``(n_queries, k)``.
     """
     scores = np.empty(rows.shape, dtype=np.float32)
-    for start in range(0, len(queries), 256):
-        part = slice(start, start + 256)
+    step = max(1, _VALUES_AT_ONCE // max(1, rows.shape[1] * corpus.shape[1]))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
         scores[part] = np.einsum(
             "qd,qkd->qk", queries[part].astype(np.float64), corpus[rows[part]].astype(np.float64)
         )

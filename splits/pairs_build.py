@@ -48,18 +48,15 @@ def find_unseen_pairs(
         All pairs with their status.
     """
     table = candidates(counts, nested, minimum_count=recipe.minimum_count)
-    if tests is None or embeddings is None:
-        # No picture to search with: the tags that were counted still tell which pairs some picture shows.
-        pairs, found = (
-            np.empty((0, 2), dtype=np.int64),
-            Neighbours(np.empty((0, 1), np.float32), np.empty((0, 1), np.int64)),
-        )
-    else:
-        pairs = tests.concepts
+    # With no picture to search with, the tags that were counted still tell which pairs some picture shows.
+    shown = np.empty((0, 2), dtype=np.str_)
+    found = Neighbours(np.empty((0, 1), np.float32), np.empty((0, 1), np.int64))
+    if tests is not None and embeddings is not None:
+        shown = tests.concepts
         found = nearest(tests.image, embeddings.image, recipe.neighbours, uids=embeddings.uids)
     return check(
         table,
-        query_pair=pairs,
+        query_pair=shown,
         scores=found.scores,
         rows=found.rows,
         tags=tags,

@@ -42,13 +42,17 @@ class StyleStrictRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse shares that are no shares."""
+        """Refuse shares that are no shares, and numbers below their least."""
         for name in ("precision", "confidence", "quantile", "held_out"):
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise Refusal(f"{name} is {value}: it must lie between 0 and 1")
         if not self.natural:
             raise Refusal("natural names no label: say which labels are natural")
+        if self.labelled is not None and self.labelled < 1:
+            raise Refusal(f"labelled is {self.labelled}: it must be 1 or more, or null for all rows")
+        if self.seed < 0:
+            raise Refusal(f"seed is {self.seed}: it must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +108,28 @@ def load_recipe(name: str, changes: Mapping[str, Any]) -> Recipe:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refusal(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(read, dict) or read.get("recipe") not in KINDS:
+    named = read.pop("recipe", None) if isinstance(read, dict) else None
+    if not isinstance(named, str) or named not in KINDS:
         raise Refusal(f"{path}: 'recipe' must be one of {', '.join(KINDS)}")
-    kind = KINDS[read.pop("recipe")]
-    read.update({key: value for key, value in changes.items() if value is not None})
-    hints = get_type_hints(kind)
-    for key, value in read.items():
+    hints = get_type_hints(KINDS[named])
+    for key in read:
         if key not in hints:
             near = difflib.get_close_matches(str(key), list(hints), n=1)
-            raise Refusal(f"{path}: unknown key '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""))
-        read[key] = _typed(value, hints[key], f"{path}: {key}")
-    return kind(**read)
+            raise Refusal(
+                f"{path}: unknown key '{key}'"
+                + (f"; did you mean '{near[0]}'?" if near else f"; use {', '.join(hints)}")
+            )
+    for key, value in changes.items():
+        if value is None:
+            continue
+        if key not in hints:
+            raise Refusal(f"{path}: a recipe of kind {named} has no '{key}': leave the option out")
+        read[key] = value
+    typed = {key: _typed(value, hints[key], f"{path}: {key}") for key, value in read.items()}
+    try:
+        return KINDS[named](**typed)
+    except Refusal as refusal:
+        raise Refusal(f"{path}: {refusal}") from refusal
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

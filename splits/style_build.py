@@ -81,10 +81,10 @@ def build_style_splits(
     """
     classes_by_label = label_classes(styles, recipe)
     rows = np.arange(len(embeddings.uids))
-    manifests: list[Manifest] = []
+    tests_held: list[Manifest] = []
     origin = {**provenance, "encoder": embeddings.encoder, "seed": recipe.seed}
     if tests is None:
-        tests, rows, manifests = _hold_out(embeddings, styles, classes_by_label, recipe, origin)
+        tests, rows, tests_held = _hold_out(embeddings, styles, classes_by_label, recipe, origin)
     uids = [embeddings.uids[row] for row in rows]
     labels = _draw_labels(uids, [classes_by_label[row] for row in rows], recipe)
     features = np.hstack([embeddings.image[rows], embeddings.texture[rows]])
@@ -117,9 +117,10 @@ def build_style_splits(
                 leak_bound=sort.held_out[column].leak_bound,
             )
         )
+    strict = []
     for style, split in zip(PROBED, found, strict=True):
         certificate = sort.natural if style == NATURAL else sort.rendition
-        manifests.append(
+        strict.append(
             Manifest(
                 name=f"{style}-strict",
                 recipe="style-strict",
@@ -140,7 +141,7 @@ def build_style_splits(
                 card=(*_rows_about(style, sort.card), *_new_rows(split.card, sort.card)),
             )
         )
-    return StyleSplits(manifests=tuple(manifests), sort=sort, splits=(found[0], found[1]), rows=rows)
+    return StyleSplits(manifests=(*strict, *tests_held), sort=sort, splits=(found[0], found[1]), rows=rows)
 
 
 def label_classes(styles: Sequence[str | None], recipe: StyleStrictRecipe) -> list[str]:

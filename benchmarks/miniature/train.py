@@ -79,7 +79,7 @@ def train_model(shards: Path, vocabulary: Path, folder: Path, plan: TrainPlan, *
     for step in range(start, plan.steps):
         log.append(_step(model, optimizer, pictures, tokens, plan, step))
         if (step + 1) % 10 == 0:
-            (folder / STEP).write_text(str(step + 1))
+            files.write_text(folder / STEP, str(step + 1))
         if (step + 1) % CHECKPOINT_EVERY == 0 and step + 1 < plan.steps:
             _save_checkpoint(folder / CHECKPOINT, model, optimizer, log)
     files.write_json(

@@ -33,7 +33,8 @@ def begin(folder: Path, inputs: Mapping[str, Any]) -> bool:
     """
     folder = Path(folder)
     wanted: dict[str, Any] = json.loads(json.dumps({"oddpair": __version__, **inputs}, allow_nan=False))
-    if not (folder / _INPUTS).exists():
+    # A stage that was refused before it made a file may be tried with other settings in the same folder.
+    if not (folder / _INPUTS).exists() or _files(folder) == [folder / _INPUTS]:
         _refuse_strangers(folder)
         write_json(folder / _INPUTS, wanted)
         return True
@@ -85,7 +86,9 @@ def verify(folder: Path) -> None:
 
 def _refuse_strangers(folder: Path) -> None:
     # Files of unknown origin would be taken for finished work.
-    strangers = sorted(path.name for path in folder.glob("[!.]*")) if folder.is_dir() else []
+    strangers = (
+        sorted(path.name for path in folder.glob("[!.]*") if path.name != _INPUTS) if folder.is_dir() else []
+    )
     if strangers:
         raise Refusal(
             f"{folder} holds {strangers[0]} but no {_INPUTS} that says what it was made from: "

@@ -17,7 +17,7 @@ from oddpair.retrieval.encoder import Encoder
 from oddpair.retrieval.pictures import BadPicture, decode_picture
 from oddpair.retrieval.search import nearest
 
-PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 SHEET_SIDE = 160
 
 

@@ -54,7 +54,7 @@ def split_styles(
     styles = corpus.metadata([recipe.style_column])
     embedded = embeddings_of(corpus, embeddings, model, pretrained, workers=workers)
     origin = {"corpus": fingerprint(corpus), "embeddings": files.sha256(embeddings / "done.json")}
-    names = [f"{style}-{part}" for style in PROBED for part in ("strict", "test")]
+    names = [f"{style}-{part}" for part in ("strict", "test") for style in PROBED]
     if stages.begin(out, {"recipe": asdict(recipe), **origin}):
         label = dict(zip(styles["uid"].to_pylist(), styles[recipe.style_column].to_pylist(), strict=True))
         found = build_style_splits(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from oddpair import files, stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
@@ -49,6 +50,13 @@ def analyse_world(plan: Plan, out: Path) -> None:
     }
     if not stages.begin(folder, {**plan.as_inputs(), "made_from": made_from}):
         return
+    # One thread: last bits then do not depend on the machine's cores, and these small fits run faster.
+    with threadpool_limits(limits=1):
+        _analyse(plan, out, folder)
+    stages.finish(folder)
+
+
+def _analyse(plan: Plan, out: Path, folder: Path) -> None:
     strict = read_records(out / "predictions" / f"{STRICT}.parquet")
     control = read_records(out / "predictions" / f"{CONTROL}.parquet")
     trained_on = training_counts(out)
@@ -70,7 +78,6 @@ def analyse_world(plan: Plan, out: Path) -> None:
             }
         ),
     )
-    stages.finish(folder)
 
 
 def training_counts(out: Path) -> Counts:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oddpair.demo.concept_tables import COUNT, MEAN, sorted_styles
 from oddpair.demo.numbers import IMPOSSIBLE, show_estimate, show_share, side_of
-from oddpair.demo.tables import COUNT, KINDS, MEAN, sorted_styles
+from oddpair.demo.pair_tables import KINDS
+from oddpair.demo.tabulate import Results
 from oddpair.splits.manifest import Manifest
-
-Results = Mapping[str, Any]
 
 _PMI = "log counts + PMI"
 _VERDICTS = {
@@ -27,7 +27,7 @@ def say_styles(results: Results) -> str:
         if ratio is None:
             found["none"].append(style)
         else:
-            found[side_of(ratio, 1.0)].append(f"{style} ({show_estimate(ratio, 2)})")
+            found[side_of(ratio, 1.0, 2)].append(f"{style} ({show_estimate(ratio, 2)})")
     sentences = {
         "below": "Without other styles in its training set the model is worse than its control on {}.",
         "above": "It is better than its control on {}.",
@@ -48,7 +48,7 @@ def say_search(planted: Mapping[str, Any], split: Manifest) -> str:
     found = planted["style"]["natural"]
     return (
         f"The search took {found['left_by_search']:,} rows out of the natural split: their similarity to a test "
-        f"picture of another style is {split.parameters['similarity_threshold']:.3f} or more, the "
+        f"picture of another style is above {split.parameters['similarity_threshold']:.3f}, the "
         f"{split.parameters['quantile']:.0%} quantile of rows that are natural by hand label. By the world's own "
         f"record, rows of another style were {show_share(found['wrong_before_search'], 2)} before and are "
         f"{show_share(found['wrong_after_search'], 2)} after."
@@ -65,7 +65,7 @@ def say_concepts(results: Results) -> str:
         "above": "Accuracy rises with log count",
         "below": "Accuracy falls with log count",
         "neither": "No relation of accuracy and log count can be told",
-    }[side_of(raw, 0.0)]
+    }[side_of(raw, 0.0, 2)]
     found = concepts["cross_validation"]
     said = f"{relation}: r = {show_estimate(raw, 2)} over {raw['n']:,} concepts."
     if IMPOSSIBLE in found:
@@ -80,7 +80,7 @@ def say_concepts(results: Results) -> str:
             "below": " For concepts that the fit has not met, log count predicts worse than the mean does.",
             "neither": " For concepts that the fit has not met, no gain of log count over the mean can be told "
             f"(R² gained {show_estimate(gain, 2)}).",
-        }[side_of(gain, 0.0)]
+        }[side_of(gain, 0.0, 2)]
     )
 
 
@@ -94,7 +94,7 @@ def say_transfer(results: Results) -> str:
         "above": "too high: unseen pairs are harder than their counts say",
         "below": "too low: unseen pairs are easier than their counts say",
         "neither": "which cannot be told from no bias",
-    }[side_of(bias, 0.0)]
+    }[side_of(bias, 0.0, 1)]
     return (
         f"A fit on seen pairs, from single counts alone, predicts {100 * found['predicted']:.1f} % on "
         f"{found['n_pairs']:,} unseen pairs; true are {100 * found['observed']:.1f} %. The bias is "
@@ -114,7 +114,7 @@ def say_penalty(results: Results) -> str:
             said.append(f"{what}, the cost of being unseen is {show_estimate(found)}.")
         else:
             said.append(
-                f"{what}, {_VERDICTS[side_of(found[field], 0.0)]} ({show_estimate(found[field], 1)} points)."
+                f"{what}, {_VERDICTS[side_of(found[field], 0.0, 1)]} ({show_estimate(found[field], 1)} points)."
             )
     return " ".join(said)
 
@@ -129,7 +129,7 @@ def say_kinds(results: Results) -> str:
         else:
             points = found["points"]
             said.append(
-                f"{KINDS[kind]}: {_VERDICTS[side_of(points, 0.0)]} ({show_estimate(points, 1)} points)"
+                f"{KINDS[kind]}: {_VERDICTS[side_of(points, 0.0, 1)]} ({show_estimate(points, 1)} points)"
             )
     return f"Each kind by itself, with both concepts taken out: {'; '.join(said)}."
 
@@ -145,7 +145,7 @@ def say_pmi(results: Results) -> str:
             "above": f"Given {what}, associated pairs are easier",
             "below": f"Given {what}, associated pairs are harder",
             "neither": f"Given {what}, no effect can be told",
-        }[side_of(found[name], 0.0)]
+        }[side_of(found[name], 0.0, 2)]
         said.append(f"{verdict} (partial r = {show_estimate(found[name], 2)}).")
     scores = results["pairs"]["cross_validation"]
     if IMPOSSIBLE not in scores:
@@ -154,7 +154,7 @@ def say_pmi(results: Results) -> str:
             "above": "predict held-out concepts better than the target's log count alone",
             "below": "predict held-out concepts worse than the target's log count alone",
             "neither": "cannot be told from the target's log count alone on held-out concepts",
-        }[side_of(gain, 0.0)]
+        }[side_of(gain, 0.0, 3)]
         said.append(f"Partner count and PMI {verdict} (R² gained {show_estimate(gain, 3)}).")
     return " ".join(said)
 
@@ -178,7 +178,7 @@ def say_planted(results: Results) -> str:
             if not wrong
             else f"{wrong:,} of {pairs['found_unseen']:,} pairs called unseen are named or shown: that is an error.",
             f"Of {pairs['silent_but_shown']:,} tested pairs that a picture shows and no caption names, the search "
-            f"found {pairs['silent_but_shown_found_by_search']:,}; tags are what finds the others.",
+            f"alone found {pairs['silent_but_shown_found_by_search']:,}.",
             "Every count equals the world's record."
             if not differences
             else f"Counts differ from the world's record by {differences:,}: that is an error.",

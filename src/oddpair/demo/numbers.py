@@ -51,12 +51,15 @@ def show_number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
 
 
-def side_of(entry: Entry, null: float) -> str:
-    """Say whether an interval lies ``above`` or ``below`` a value, or ``neither``.
+def side_of(entry: Entry, null: float, digits: int) -> str:
+    """Say whether an interval lies ``above`` or ``below`` a value, or ``neither``, by the decimals that are shown.
 
-    >>> side_of({"low": 0.2, "high": None}, 0.0), side_of({"low": -1.0, "high": 1.0}, 0.0)
+    An interval that reads [0.0, 0.2] is not above 0, whatever its next decimals say.
+
+    >>> side_of({"low": 0.21, "high": None}, 0.0, 1), side_of({"low": 0.01, "high": 0.2}, 0.0, 1)
     ('above', 'neither')
     """
-    if entry["low"] is not None and entry["low"] > null:
+    low, high = (None if entry[end] is None else round(entry[end], digits) for end in ("low", "high"))
+    if low is not None and low > null:
         return "above"
-    return "below" if entry["high"] is not None and entry["high"] < null else "neither"
+    return "below" if high is not None and high < null else "neither"

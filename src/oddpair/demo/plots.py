@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oddpair import files
 from oddpair.demo.analyse import from_table
 from oddpair.demo.numbers import IMPOSSIBLE
-from oddpair.demo.tables import UNSEEN_KINDS
+from oddpair.demo.pair_tables import UNSEEN_KINDS
+from oddpair.demo.tabulate import Results
 from oddpair.eval import figures
 from oddpair.eval.concept_rows import LOG_COUNT
 from oddpair.eval.intervals import wilson
@@ -20,8 +20,6 @@ from oddpair.eval.transfer import FEATURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Results = Mapping[str, Any]
 
 BINS = 12
 

@@ -13,15 +13,17 @@ from markupsafe import Markup
 
 from oddpair import files, html
 from oddpair.demo import answers, plots
+from oddpair.demo.concept_tables import CONTROL, STRICT, sorted_styles
 from oddpair.demo.numbers import show_number
+from oddpair.demo.pair_tables import KINDS
 from oddpair.demo.pictures import STYLES, LeftRow, choose_world_pictures, rows_that_left
 from oddpair.demo.plan import make_plan
-from oddpair.demo.tables import CONTROL, KINDS, STRICT, Table, make_tables, read_splits, sorted_styles
+from oddpair.demo.tables import make_tables, read_splits
+from oddpair.demo.tabulate import Results, Table
 from oddpair.progress import visible
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.splits.manifest import Manifest, read_manifest
 
-Results = Mapping[str, Any]
 Tables = Mapping[str, Table]
 
 REPORT = "report.html"
@@ -72,8 +74,8 @@ def show_world(out: Path, results: Results) -> html.Section:
     parts: list[str] = [
         html.paragraph(
             f"The corpus has {len(corpus):,} rows with {counts['concepts']:,} kinds of objects, one or two in a "
-            "picture. Style is the renderer's, so every object exists in every style; half of the rows are "
-            "photo-like, and ambiguous ones put a cartoon object into a photo scene."
+            "picture. Style is the renderer's, so every object exists in every style. Rows that are "
+            "ambiguous put a cartoon object into a photo scene."
         )
     ]
     if found.concepts:
@@ -249,7 +251,7 @@ def show_pmi(results: Results, tables: Tables) -> html.Section:
 def show_planted(results: Results, tables: Tables) -> html.Section:
     """Show whether the suite finds what is known to be there."""
     return html.section(
-        "Was what was planted found?",
+        "Was the planted truth found?",
         html.paragraph(
             "Asked: does the suite find what this world is known to hold? The world keeps a record of every "
             "picture and caption, which is compared here with what was found."
@@ -277,13 +279,12 @@ def show_splits(out: Path, tables: Tables) -> html.Section:
 def show_making(out: Path, results: Results) -> html.Section:
     """Show from what the run was made, and how to make it again."""
     plan = results["plan"]
-    command = _command(plan)
-    made = (
-        "These numbers come again with" if command else "No command makes this plan; these are its numbers:"
-    )
+    command = command_for(plan)
     return html.section(
         "How this was made",
-        html.paragraph(f"{made} {command}".strip()),
+        html.paragraph(
+            f"These numbers come again with: {command}" if command else "No command makes this plan."
+        ),
         html.card("Plan", [(name.replace("_", " "), _plain(value)) for name, value in plan.items()]),
         html.card("Versions", _versions(out)),
         html.card(
@@ -292,6 +293,22 @@ def show_making(out: Path, results: Results) -> html.Section:
         ),
         note="Equal bytes are promised on one machine and one set of versions, equal decisions elsewhere.",
     )
+
+
+def command_for(plan: Mapping[str, Any]) -> str:
+    """Find the command that makes a run of this plan, empty if none does.
+
+    >>> command_for(make_plan("study", seed=3).as_inputs())
+    'oddpair demo --size study --seed 3'
+    """
+    for size in _SIZES:
+        usual = make_plan(size, seed=plan["seed"])
+        if replace(usual, rows=plan["rows"], steps=plan["steps"]).as_inputs() == plan:
+            words = [f"oddpair demo --size {size} --seed {plan['seed']}"]
+            words += [f"--rows {plan['rows']}"] if plan["rows"] != usual.rows else []
+            words += [f"--steps {plan['steps']}"] if plan["steps"] != usual.steps else []
+            return "make demo" if words == [_DEMO] else " ".join(words)
+    return ""
 
 
 def _pair_bars(results: Results) -> Markup:
@@ -319,17 +336,6 @@ def _versions(out: Path) -> Iterator[tuple[str, str]]:
         "reference encoder, sha256",
         files.read_json(out / "embeddings" / "corpus" / "manifest.json")["encoder_sha256"],
     )
-
-
-def _command(plan: Mapping[str, Any]) -> str:
-    for size in _SIZES:
-        usual = make_plan(size, seed=plan["seed"])
-        if replace(usual, rows=plan["rows"], steps=plan["steps"]).as_inputs() == plan:
-            words = [f"oddpair demo --size {size} --seed {plan['seed']}"]
-            words += [f"--rows {plan['rows']}"] if plan["rows"] != usual.rows else []
-            words += [f"--steps {plan['steps']}"] if plan["steps"] != usual.steps else []
-            return "make demo" if words == [_DEMO] else " ".join(words)
-    return ""
 
 
 def _table(table: Table) -> Markup:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from oddpair import __version__, files
 from oddpair.demo.analyse import STYLES, as_json, from_table
@@ -59,8 +60,8 @@ def pool_study(plans: Sequence[Plan], out: Path) -> Results:
     """Pool the results of all worlds.
 
     A world, with its frequencies, held-out pairs, drawings and two trained models, is the independent
-    repetition: every pooled figure is a mean over worlds with its t interval, correlations by Fisher's z
-    and ratios by their logarithm. The pooled cross-validation holds a concept out of all worlds at once.
+    repetition: every pooled figure is a mean over worlds with its t interval, taken of correlations by
+    Fisher's z, of ratios by their logarithm and of accuracies by their logit. The pooled cross-validation holds a concept out of all worlds at once.
 
     Args:
         plans: One plan a world.
@@ -118,9 +119,7 @@ def _pool_styles(worlds: Sequence[Results]) -> Results:
         found = [world["styles"][style] for world in worlds]
         ratios = [entry["ratio"]["value"] for entry in found if entry["ratio"]]
         pooled[style] = {
-            name: mean_over_worlds(
-                [entry[name]["value"] for entry in found], what=f"accuracy on {style}, {name}"
-            )
+            name: _pool_shares([entry[name]["value"] for entry in found], f"accuracy on {style}, {name}")
             for name in ("natural-strict", "control")
         }
         # A ratio of 0 has no logarithm; the plain mean is reported where a world has one.
@@ -136,8 +135,8 @@ def _pool_styles(worlds: Sequence[Results]) -> Results:
 def _pool_pairs(worlds: Sequence[Results]) -> Results:
     pooled: Results = {"accuracy": {}, "penalty": {}, "matched": {}, "bias": {}, "r_unseen": {}}
     for kind in ("seen", "held-out", "rare"):
-        pooled["accuracy"][kind] = mean_over_worlds(
-            [world["pairs"]["accuracy"][kind]["value"] for world in worlds], what=f"accuracy on {kind} pairs"
+        pooled["accuracy"][kind] = _pool_shares(
+            [world["pairs"]["accuracy"][kind]["value"] for world in worlds], f"accuracy on {kind} pairs"
         )
     for kind in KINDS:
         penalty = [world["pairs"]["penalty"][kind] for world in worlds]
@@ -175,8 +174,8 @@ def _pool_pairs(worlds: Sequence[Results]) -> Results:
     fifths = zip(*(world["pairs"]["pmi"]["quintiles"] for world in worlds), strict=True)
     pooled["pmi"]["quintiles"] = [
         {
-            "accuracy": mean_over_worlds(
-                [entry["accuracy"]["value"] for entry in fifth], what=f"accuracy in PMI fifth {place}"
+            "accuracy": _pool_shares(
+                [entry["accuracy"]["value"] for entry in fifth], f"accuracy in PMI fifth {place}"
             ),
             "median_pmi": float(np.mean([entry["median_pmi"] for entry in fifth])),
         }
@@ -210,6 +209,12 @@ def _pool_planted(worlds: Sequence[Results]) -> Results:
 
 def _pool_r(entries: Sequence[Results]) -> Estimate:
     return _pool([entry["value"] for entry in entries], np.arctanh, np.tanh, str(entries[0]["what"]))
+
+
+def _pool_shares(values: Sequence[float], what: str) -> Estimate:
+    if min(values) > 0 and max(values) < 1:
+        return _pool(values, logit, expit, what)
+    return mean_over_worlds(values, what=f"{what} (plain mean)")
 
 
 def _pool(

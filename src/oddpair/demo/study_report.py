@@ -10,7 +10,9 @@ import numpy as np
 
 from oddpair import files, html
 from oddpair.demo.numbers import show_estimate, show_number, show_share
-from oddpair.demo.tables import CONTROL, STRICT, UNSEEN_KINDS, Table
+from oddpair.demo.concept_tables import CONTROL, STRICT
+from oddpair.demo.pair_tables import UNSEEN_KINDS
+from oddpair.demo.tabulate import Table
 from oddpair.eval.figures import plot_accuracy_against_pmi, plot_differences
 
 Results = Mapping[str, Any]
@@ -212,14 +214,14 @@ def _planted(study: Results) -> Table:
             rows.append(
                 (
                     f"{style} {name}, rows without a label: mean, lowest world",
-                    f"{show_estimate(entry[name]['mean'])}, {show_number(entry[name]['lowest'], 3)}",
+                    f"{show_number(entry[name]['mean']['value'], 3)}, {show_number(entry[name]['lowest'], 3)}",
                 )
             )
+        before, after = (entry[f"wrong_{when}_search"]["mean"]["value"] for when in ("before", "after"))
         rows.append(
             (
                 f"other styles among {style}: before the search, after it",
-                f"{show_estimate(entry['wrong_before_search']['mean'], 4)}, "
-                f"{show_estimate(entry['wrong_after_search']['mean'], 4)}",
+                f"{show_number(100 * before, 2)} %, {show_number(100 * after, 2)} %",
             )
         )
     pairs = planted["pairs"]

@@ -1,0 +1,324 @@
+"""Runs of ``oddpair demo --size small`` under faults, compared with one run that nothing disturbed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+collect_ignore = ["injected"]
+FOLDERS = {
+    "draw": "world",
+    "embed": "embeddings",
+    "count": "counts",
+    "split": "splits",
+    "export": "shards",
+    "train": "models",
+    "embed tests": "model-embeddings",
+    "score": "predictions",
+    "analyse": "results",
+    "report": "report.html",
+}
+STAGES = tuple(FOLDERS)
+# No expectation of speed: only a run that never ends is stopped by it.
+HANGS_AFTER = 900.0
+ORPHANS_LIVE = 5.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for a stage once for each of them."""
+    if "stage" in metafunc.fixturenames:
+        metafunc.parametrize("stage", STAGES)
+
+
+@pytest.fixture(scope="session")
+def kills() -> int:
+    """Return how often each stage is killed: ``make faults KILLS=20`` for the full matrix."""
+    return int(os.environ.get("KILLS", "3"))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Return the runner, with the undisturbed run made."""
+    runner = Demo(tmp_path_factory.mktemp("faults"))
+    try:
+        runner.make_reference()
+        yield runner
+    finally:
+        runner.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a run left: exit status (negative: the signal that killed it), its words, and the fault's notes."""
+
+    status: int
+    stdout: str
+    stderr: str
+    events: list[list[str]]
+    strikes: list[list[str]]
+
+    @property
+    def line(self) -> str:
+        """The one line by which a run that stopped itself says why."""
+        (line,) = (text for text in self.stderr.splitlines() if text.startswith("oddpair: "))
+        return line
+
+
+class Started:
+    """A run under way; ``pid`` is also its session and process group."""
+
+    def __init__(self, pid: int, wait: Any, notes: Path) -> None:
+        self.pid = pid
+        self._wait = wait
+        self._notes = notes
+
+    def end(self) -> Ended:
+        """Wait for the end and check what holds for every run: no hang, no traceback, no orphan."""
+        try:
+            status = self._wait(HANGS_AFTER)
+        except TimeoutError:
+            _kill_group(self.pid)
+            pytest.fail(f"the run hangs; it said: {self._read('stderr')[-2000:]}")
+        self._expect_no_orphan()
+        notes = [line.split("\t") for line in self._read("events").splitlines()]
+        ended = Ended(
+            status=status,
+            stdout=self._read("stdout"),
+            stderr=self._read("stderr"),
+            events=[note for note in notes if note[0] != "strike"],
+            strikes=[note[1:] for note in notes if note[0] == "strike"],
+        )
+        for sign in ("Traceback", "Exception ignored", "Error:"):
+            assert sign not in ended.stderr, ended.stderr
+        if status in (2, 130):
+            assert ended.line
+        else:
+            assert status in (0, -signal.SIGKILL), ended.stderr
+        return ended
+
+    def _expect_no_orphan(self) -> None:
+        end = time.monotonic() + ORPHANS_LIVE
+        while _living(self.pid) and time.monotonic() < end:
+            time.sleep(0.02)
+        orphans = _living(self.pid)
+        _kill_group(self.pid)
+        assert not orphans, f"left behind: {orphans}"
+
+    def _read(self, name: str) -> str:
+        path = Path(f"{self._notes}.{name}")
+        return path.read_text() if path.exists() else ""
+
+
+class Demo:
+    """Starts runs, in a fresh process or forked from one with the libraries loaded, and compares folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.reference = folder / "reference"
+        self.files: dict[str, str] = {}
+        self.events: dict[str, int] = {}
+        self._runs = 0
+        self._server: subprocess.Popen[str] | None = None
+        (folder / "notes").mkdir()
+
+    def make_reference(self) -> None:
+        """Make the run that nothing disturbs, and count what it does to the files of each stage."""
+        ended = self.run(self.reference, {}, workers=2, fresh=True)
+        assert ended.status == 0, ended.stderr
+        self.files = hashes(self.reference)
+        assert {stage_of(name) for name in self.files} == set(STAGES)
+        for stage in STAGES:
+            self.events[stage] = sum(event[0] == stage for event in ended.events)
+
+    def start(
+        self,
+        out: Path | str,
+        fault: dict[str, Any] | None = None,
+        *,
+        workers: int = 1,
+        fresh: bool = False,
+        more: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> Started:
+        """Start ``oddpair demo`` of the small size into ``out``, with a fault."""
+        self._runs += 1
+        notes = self.folder / "notes" / f"{self._runs:04d}"
+        place = Path(folder or self.folder, out)
+        text = None if fault is None else json.dumps({"out": str(place), "notes": str(notes), **fault})
+        arguments = ["demo", "--size", "small", "--out", str(out), "--workers", str(workers), *more]
+        if fresh:
+            return self._start_fresh(notes, arguments, text, environment or {}, folder or self.folder)
+        return self._start_warm(notes, arguments, text)
+
+    def run(self, out: Path | str, fault: dict[str, Any] | None = None, **options: Any) -> Ended:
+        """Start a run and wait for its end."""
+        return self.start(out, fault, **options).end()
+
+    def copy(self, name: str, *, before: str | None = None) -> Path:
+        """Copy the undisturbed run, without the stages from ``before`` on."""
+        copy = self.folder / name.replace(" ", "-")
+        assert not copy.exists()
+        shutil.copytree(self.reference, copy)
+        for stage in STAGES[STAGES.index(before) :] if before else ():
+            path = copy / FOLDERS[stage]
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return copy
+
+    def until_after(self, stage: str) -> dict[str, str]:
+        """Return the fault that ends a run by a kill at the first file of the stage after ``stage``."""
+        later = STAGES[STAGES.index(stage) + 1 :]
+        return {"until": later[0]} if later else {}
+
+    def expect_same(self, folder: Path, *, through: str = "report") -> None:
+        """Expect the files of the stages ``through`` to be the undisturbed run's, byte for byte, and no other."""
+        wanted = set(STAGES[: STAGES.index(through) + 1])
+        found = {name: value for name, value in hashes(folder).items() if stage_of(name) in wanted}
+        expected = {name: value for name, value in self.files.items() if stage_of(name) in wanted}
+        assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
+        assert [name for name in found if found[name] != expected[name]] == []
+
+    def expect_whole(self, folder: Path) -> None:
+        """Expect no temporary file, and only files that the undisturbed run holds with the same bytes."""
+        assert temporaries(folder) == []
+        found = hashes(folder)
+        mid_training = {name for name in found if name.endswith(("/step", "/checkpoint.safetensors"))}
+        wrong = [name for name in found if found[name] != self.files.get(name) and name not in mid_training]
+        assert wrong == []
+
+    def hashes(self, folder: Path) -> dict[str, str]:
+        """Return the SHA-256 of every file that is not hidden, by its path in the folder."""
+        return hashes(folder)
+
+    def close(self) -> None:
+        """End the process with the libraries, and free the disk."""
+        if self._server is not None:
+            assert self._server.stdin is not None
+            self._server.stdin.close()
+            self._server.wait(60)
+            assert self._server.stdout is not None
+            self._server.stdout.close()
+        shutil.rmtree(self.folder)
+
+    def _start_fresh(
+        self, notes: Path, arguments: list[str], fault: str | None, environment: dict[str, str], folder: Path
+    ) -> Started:
+        variables = {**self._environment(), **environment}
+        if fault is not None:
+            variables["ODDPAIR_FAULT"] = fault
+        with open(f"{notes}.stdout", "wb") as stdout, open(f"{notes}.stderr", "wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, str(Path(sys.executable).with_name("oddpair")), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=variables,
+                cwd=folder,
+                start_new_session=True,
+            )
+
+        def wait(seconds: float) -> int:
+            try:
+                return process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                raise TimeoutError from None
+
+        return Started(process.pid, wait, notes)
+
+    def _start_warm(self, notes: Path, arguments: list[str], fault: str | None) -> Started:
+        server = self._server = self._server or self._start_server()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        request = {"arguments": arguments, "fault": fault}
+        names = {name: f"{notes}.{name}" for name in ("stdout", "stderr")}
+        server.stdin.write(json.dumps({**request, **names}) + "\n")
+        server.stdin.flush()
+        pid = int(server.stdout.readline())
+
+        def wait(seconds: float) -> int:
+            import select
+
+            ready, _, _ = select.select([server.stdout], [], [], seconds)
+            if not ready:
+                raise TimeoutError
+            assert server.stdout is not None
+            return int(server.stdout.readline())
+
+        return Started(pid, wait, notes)
+
+    def _start_server(self) -> subprocess.Popen[str]:
+        server = subprocess.Popen(
+            [sys.executable, str(HERE / "injected" / "warm.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environment(),
+            cwd=self.folder,
+            text=True,
+        )
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        return server
+
+    def _environment(self) -> dict[str, str]:
+        paths = (HERE / "injected", ROOT / "src")
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that is not hidden, by its path in the folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def temporaries(folder: Path) -> list[str]:
+    """Return the hidden files other than the lock."""
+    return [path.name for path in folder.rglob(".*") if path.is_file() and path.name != ".lock"]
+
+
+def stage_of(name: str) -> str:
+    """Return the stage that makes a file."""
+    first = name.split("/")[0]
+    return next(stage for stage, folder in FOLDERS.items() if folder == first)
+
+
+def _living(session: int) -> list[str]:
+    # A process that waits to be reaped is no orphan.
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            state = re.split(r"\) ", (entry / "stat").read_text(), maxsplit=1)[1].split()
+            if int(state[3]) == session and state[0] not in "ZX":
+                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes().decode()!r}")
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

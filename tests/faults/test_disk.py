@@ -1,0 +1,95 @@
+"""Case 51: a full disk stops the run with one line, and the next run goes on to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize("kinds", [("write", "sync"), ("rename",)], ids=["write", "rename"])
+def test_no_space_is_told_in_one_line_and_the_next_run_ends_in_the_same_bytes(
+    demo: Any, stage: str, kinds: tuple[str, ...]
+) -> None:
+    folder = demo.copy(f"full at {'-'.join(kinds)} in {stage}", before=stage)
+    before = demo.hashes(folder)
+    ended = demo.run(folder, {"stage": stage, "kinds": kinds, "event": 2 if stage != "report" else 1, "action": "full"}, workers=1)
+    assert ended.status == 2
+    _expect_told(ended.line, folder)
+    after = demo.hashes(folder)
+    assert {name: after.get(name) for name in before} == before
+    demo.expect_whole(folder)
+    demo.run(folder, demo.until_after(stage))
+    demo.expect_same(folder, through=stage)
+
+
+def test_no_space_in_a_worker_is_told_in_one_line(demo: Any) -> None:
+    folder = demo.copy("full in a worker", before="draw")
+    fault = {"stage": "draw", "kinds": ["rename"], "event": 1, "where": "worker", "action": "full"}
+    ended = demo.run(folder, fault, workers=2)
+    assert ended.status == 2
+    _expect_told(ended.line, folder)
+    demo.expect_whole(folder)
+
+
+def test_no_space_for_a_new_report_keeps_the_old_one(demo: Any) -> None:
+    folder = demo.copy("full at the report")
+    (folder / "report.html").write_text("the old one")
+    for kinds in (["write", "sync"], ["rename"]):
+        ended = demo.run(folder, {"stage": "report", "kinds": kinds, "event": 1, "action": "full"})
+        assert ended.status == 2
+        _expect_told(ended.line, folder)
+        assert (folder / "report.html").read_text() == "the old one"
+    assert demo.run(folder).status == 0
+    demo.expect_same(folder)
+
+
+def test_no_space_for_the_lock_is_told_in_one_line(demo: Any) -> None:
+    ended = demo.run("none", {"stage": "start", "event": 1, "action": "full"})
+    assert ended.status == 2
+    assert "no space left to write" in ended.line
+
+
+def test_a_disk_that_is_truly_full_is_told_in_one_line_and_more_space_ends_in_the_same_bytes(
+    demo: Any, small_disk: Path
+) -> None:
+    folder = small_disk / "demo"
+    lines = []
+    for megabytes in (1, 3, 6, 12, 24, 36):
+        _resize(small_disk, megabytes)
+        ended = demo.run(folder, {})
+        if ended.status == 0:
+            break
+        assert ended.status == 2
+        _expect_told(ended.line, folder)
+        demo.expect_whole(folder)
+        lines.append(ended.line)
+    assert len(set(lines)) >= 3
+    _resize(small_disk, 200)
+    assert demo.run(folder).status == 0
+    demo.expect_same(folder)
+
+
+def _expect_told(line: str, folder: Path) -> None:
+    assert f"no space left to write {folder}/" in line
+    assert line.endswith(": free some space and run again, everything finished so far is kept")
+
+
+@pytest.fixture()
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small disk needs root")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(tmp_path)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this machine lets nobody mount a small disk")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def _resize(disk: Path, megabytes: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={megabytes}m", str(disk)], check=True)
