@@ -283,7 +283,7 @@ def svg(figure: "Figure", alt: str) -> Markup:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "oddpair", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = re.sub(r".*?(?=<svg)|<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
+    text = re.sub(r"\A.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     prefix = f"plot-{hashlib.sha256((alt + text).encode()).hexdigest()[:10]}-"
     # Odd pieces are tags, even ones the text between them, which may hold anybody's words.
     pieces = re.split(r"(<[^>]*>)", text)

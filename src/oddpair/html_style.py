@@ -37,7 +37,7 @@ a:focus-visible, .scroll:focus-visible { outline: .15rem solid var(--accent); ou
 section { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: 2rem; scroll-margin-top: 1rem; }
 figure { margin: 1.5rem 0; }
 figcaption, caption, .note { color: var(--soft); font-size: .9rem; line-height: 1.5; }
-figcaption, caption { text-align: left; max-width: 44rem; overflow-wrap: anywhere; }
+figcaption, caption { text-align: left; max-width: min(44rem, calc(100vw - 2rem)); overflow-wrap: anywhere; }
 figcaption { margin-bottom: .75rem; }
 .note { border-left: .2rem solid var(--line); padding-left: .9rem; margin-top: 1.5rem; }
 footer { padding-top: 3rem; padding-bottom: 3rem; color: var(--soft); font-size: .85rem; }

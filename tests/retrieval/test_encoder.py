@@ -71,11 +71,7 @@ def test_open_clip_itself_gives_the_same_embeddings_of_the_shipped_model(referen
 
 def test_the_shipped_model_is_four_megabytes_at_most_and_holds_no_pickle():
     paths = sorted(reference_folder().iterdir())
-    assert [path.name for path in paths] == [
-        "bpe.txt.gz",
-        "open_clip_config.json",
-        "open_clip_model.safetensors",
-    ]
+    assert {"".join(path.suffixes) for path in paths} == {".txt.gz", ".json", ".safetensors"}
     assert sum(path.stat().st_size for path in paths) <= 4_000_000
 
 
@@ -99,13 +95,13 @@ def test_pictures_are_taken_one_at_a_time_so_that_full_ones_do_not_fill_the_memo
     import weakref
 
     encoder = load_encoder(str(transformer))
-    alive = weakref.WeakSet()
+    given = []
 
     def stream():
         for picture in pictures[:20]:
             large = picture.resize((64, 64))
-            alive.add(large)
-            assert len(alive) <= 3
+            given.append(weakref.ref(large))
+            assert sum(reference() is not None for reference in given) <= 3
             yield large
 
     assert encoder.encode_pictures(stream())[0].shape == (20, 24)

@@ -18,7 +18,7 @@ from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.benchmarks.miniature.rows import RENDITIONS
 from oddpair.demo.plan import Plan
 from oddpair.eval.concept_rows import ConceptRows
-from oddpair.eval.intervals import Estimate, pearson, ratio_of_accuracies, wilson
+from oddpair.eval.intervals import Estimate, ratio_of_accuracies, wilson
 from oddpair.eval.matching import match_on_counts
 from oddpair.eval.pair_effects import unseen_penalty
 from oddpair.eval.pmi_effect import pmi_effect
@@ -198,9 +198,6 @@ def compare_styles(strict: pa.Table, control: pa.Table, rng: np.random.Generator
 def explain_concepts(rows: ConceptRows, rng: np.random.Generator) -> dict[str, Any]:
     """Correlate accuracy with log count, raw and binned, and predict concepts that were held out."""
     return {
-        "r": pearson(
-            np.log10(1.0 + rows.count), rows.accuracy, what="r of accuracy and log10(1 + count), concepts"
-        ),
         "trend": trend(rows.count, rows.accuracy),
         "cross_validation": cross_validate(rows, rng, models={MEAN: MODELS[MEAN], COUNT: MODELS[COUNT]}),
     }
@@ -229,10 +226,10 @@ def explain_pairs(rows: ConceptRows, kinds: NDArray[np.str_], rng: np.random.Gen
     return found
 
 
-def _unless_impossible(function: Any, *arguments: Any) -> Any:
+def _unless_impossible(function: Any, *arguments: Any, **options: Any) -> Any:
     """Return a result, or the reason why these rows cannot give one: a small world may lack them."""
     try:
-        return function(*arguments)
+        return function(*arguments, **options)
     except ValueError as error:
         return {"impossible": str(error)}
 
@@ -266,13 +263,17 @@ def check_planted(out: Path) -> dict[str, Any]:
         before = classes[f"sorted_{name}"].to_numpy(zero_copy_only=False)
         after = classes[f"{name}_strict"].to_numpy(zero_copy_only=False)
         checked["style"][name] = {
-            "precision": wilson(both, int(accepted.sum()), what=f"precision of {name}, rows without a label"),
-            "recall": wilson(both, int(members.sum()), what=f"recall of {name}, rows without a label"),
-            "wrong_before_search": wilson(
-                int((truth[before] != name).sum()), int(before.sum()), what="share of another style"
+            "precision": _unless_impossible(
+                wilson, both, int(accepted.sum()), what=f"precision of {name}, rows without a label"
             ),
-            "wrong_after_search": wilson(
-                int((truth[after] != name).sum()), int(after.sum()), what="share of another style"
+            "recall": _unless_impossible(
+                wilson, both, int(members.sum()), what=f"recall of {name}, rows without a label"
+            ),
+            "wrong_before_search": _unless_impossible(
+                wilson, int((truth[before] != name).sum()), int(before.sum()), what="share of another style"
+            ),
+            "wrong_after_search": _unless_impossible(
+                wilson, int((truth[after] != name).sum()), int(after.sum()), what="share of another style"
             ),
             "left_by_search": int(before.sum() - after.sum()),
         }

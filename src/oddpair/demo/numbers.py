@@ -37,6 +37,8 @@ def show_share(entry: Entry, digits: int = 1) -> str:
     >>> show_share({"value": 0.5, "low": 0.25, "high": 0.75})
     '50.0 % [25.0, 75.0]'
     """
+    if IMPOSSIBLE in entry:
+        return f"not measurable: {entry[IMPOSSIBLE]}"
     low, high = (show_number(100 * entry[end], digits) for end in ("low", "high"))
     return f"{show_number(100 * entry['value'], digits)} % [{low}, {high}]"
 

@@ -61,7 +61,8 @@ def pool_study(plans: Sequence[Plan], out: Path) -> Results:
 
     A world, with its frequencies, held-out pairs, drawings and two trained models, is the independent
     repetition: every pooled figure is a mean over worlds with its t interval, taken of correlations by
-    Fisher's z, of ratios by their logarithm and of accuracies by their logit. The pooled cross-validation holds a concept out of all worlds at once.
+    Fisher's z, of ratios by their logarithm and of accuracies by their logit. The pooled cross-validation
+    holds a concept out of all worlds at once.
 
     Args:
         plans: One plan a world.
@@ -80,7 +81,7 @@ def pool_study(plans: Sequence[Plan], out: Path) -> Results:
     pooled = {
         "styles": _pool_styles(worlds),
         "concepts": {
-            "r": _pool_r([world["concepts"]["r"] for world in worlds]),
+            "r": _pool_r([world["concepts"]["trend"]["raw"] for world in worlds]),
             "binned_r": _pool_r([world["concepts"]["trend"]["binned"] for world in worlds]),
             "r_given_difficulty": _r_given_difficulty(concepts),
             "cross_validation": cross_validate(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from oddpair import files, html
-from oddpair.demo.numbers import show_estimate, show_number, show_share
 from oddpair.demo.concept_tables import CONTROL, STRICT
+from oddpair.demo.numbers import show_estimate, show_number, show_share
 from oddpair.demo.pair_tables import UNSEEN_KINDS
 from oddpair.demo.tabulate import Table
 from oddpair.eval.figures import plot_accuracy_against_pmi, plot_differences
@@ -257,7 +257,7 @@ def _worlds(study: Results) -> Table:
                 show_estimate(styles[style]["ratio"], 2, reason="no hit")
                 for style in ("natural", "sketch", "silhouette")
             ),
-            show_estimate(world["concepts"]["r"], 2),
+            show_estimate(world["concepts"]["trend"]["raw"], 2),
             show_estimate(world["pairs"]["penalty"]["all"]["points"], 1),
             show_estimate(world["pairs"]["transfer"]["all"]["bias"], 1),
             show_estimate(world["pairs"]["pmi"]["r_given_concepts"], 2),

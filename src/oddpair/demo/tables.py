@@ -9,8 +9,6 @@ from typing import Any
 
 from oddpair import files
 from oddpair.demo.concept_tables import (
-    CONTROL,
-    STRICT,
     correlation_table,
     gain_table,
     prediction_table,
@@ -18,7 +16,6 @@ from oddpair.demo.concept_tables import (
 )
 from oddpair.demo.numbers import show_share
 from oddpair.demo.pair_tables import (
-    UNSEEN_KINDS,
     cooccurrence_table,
     pair_accuracy_table,
     pmi_table,
@@ -30,8 +27,6 @@ from oddpair.demo.tabulate import NONE, Results, Table
 from oddpair.progress import visible
 from oddpair.splits.manifest import Manifest, read_manifest
 from oddpair.splits.unseen_pairs import PairTable
-
-__all__ = ["CONTROL", "STRICT", "UNSEEN_KINDS", "Table", "make_tables", "read_splits", "show"]
 
 
 def make_tables(out: Path, results: Results) -> tuple[Table, ...]:
