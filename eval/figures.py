@@ -114,22 +114,34 @@ def plot_predicted_against_true(
 
 
 def plot_accuracy_against_pmi(
-    pmi: FloatArray, accuracy: FloatArray, low: FloatArray, high: FloatArray
+    pmi: FloatArray,
+    accuracy: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    *,
+    curve: tuple[FloatArray, Band] | None = None,
 ) -> Figure:
-    """Draw the accuracy of groups of pairs against their PMI, with intervals.
+    """Draw the accuracy of groups of pairs against their PMI, with intervals and a fitted curve.
 
     Args:
         pmi: Median PMI of each group in nats, shape ``(g,)``.
         accuracy: Accuracy of each group, shape ``(g,)``.
         low: Lower end of its interval, shape ``(g,)``.
         high: Upper end of its interval, shape ``(g,)``.
+        curve: PMI and fitted accuracy with its band, where one fit stands behind the groups.
     """
     figure, axes = _start(5.2, 3.2)
+    if curve is not None:
+        along, band = curve
+        axes.fill_between(along, 100 * band.low, 100 * band.high, color=SECOND, alpha=0.22, linewidth=0)
+        axes.plot(along, 100 * band.probability, color=SECOND, linewidth=1.8, label="fit with 95 % band")
     _points(axes, pmi, 100 * accuracy, 100 * low, 100 * high)
     axes.set_ylim(min(0.0, 100 * float(low.min()) - 2), 100 * min(1.05, 1.25 * float(high.max()) + 0.02))
     axes.axvline(0, color=INK, alpha=0.3, linewidth=0.8)
     axes.set_xlabel("median PMI of a fifth of the seen pairs, nats (0: as often as chance)")
     axes.set_ylabel("accuracy at equal counts, %")
+    if curve is not None:
+        _legend(axes)
     return figure
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oddpair import files
 from oddpair.demo.analyse import from_table
@@ -13,9 +14,9 @@ from oddpair.demo.numbers import IMPOSSIBLE
 from oddpair.demo.pair_tables import UNSEEN_KINDS
 from oddpair.demo.tabulate import Results
 from oddpair.eval import figures
-from oddpair.eval.concept_rows import LOG_COUNT
+from oddpair.eval.concept_rows import LOG_COUNT, PMI
 from oddpair.eval.intervals import wilson
-from oddpair.eval.logistic import fit, predict
+from oddpair.eval.logistic import Band, fit, predict
 from oddpair.eval.transfer import FEATURES
 
 if TYPE_CHECKING:
@@ -94,8 +95,12 @@ def plot_penalties(results: Results) -> Figure | None:
     )
 
 
-def plot_pmi(results: Results) -> Figure | None:
-    """Plot accuracy at equal counts by fifths of PMI; ``None`` if it cannot be measured."""
+def plot_pmi(out: Path, results: Results) -> Figure | None:
+    """Plot accuracy at equal counts by fifths of PMI, with the fit on PMI and counts behind them.
+
+    Returns:
+        The figure, or ``None`` if the effect of PMI cannot be measured.
+    """
     found = results["pairs"]["pmi"]
     if IMPOSSIBLE in found:
         return None
@@ -103,6 +108,18 @@ def plot_pmi(results: Results) -> Figure | None:
     value, low, high = (
         np.array([fifth["accuracy"][name] for fifth in fifths]) for name in ("value", "low", "high")
     )
-    return figures.plot_accuracy_against_pmi(
-        np.array([fifth["median_pmi"] for fifth in fifths]), value, low, high
-    )
+    median = np.array([fifth["median_pmi"] for fifth in fifths])
+    return figures.plot_accuracy_against_pmi(median, value, low, high, curve=_fit_pmi(out, median))
+
+
+def _fit_pmi(out: Path, median: NDArray[np.float64]) -> tuple[NDArray[np.float64], Band]:
+    rows = from_table(files.read_table(out / "results" / "pair_rows.parquet").drop_columns(["kind"]))
+    assert rows.expected is not None
+    used = rows.take(~rows.unseen & (rows.expected >= 1))
+    groups = np.unique(used.group).tolist()
+    design = used.design((PMI, *FEATURES), groups)
+    fitted = fit(used.successes, used.trials, design, used.pair)
+    along = np.linspace(median.min() - 0.3, median.max() + 0.3, 60)
+    at_mean_counts = np.repeat(design.mean(axis=0)[None], len(along), axis=0)
+    at_mean_counts[:, len(groups)] = along
+    return along, predict(fitted, at_mean_counts)

@@ -51,7 +51,7 @@ def write_report(out: Path, results: Results) -> Path:
         show_styles(results, tables, read_manifest(out / "splits" / STRICT), rows_that_left(out)),
         show_concepts(out, results, tables),
         show_pairs(out, results, tables),
-        show_pmi(results, tables),
+        show_pmi(out, results, tables),
         show_planted(results, tables),
         show_splits(out, tables),
         show_making(out, results),
@@ -225,7 +225,7 @@ def show_pairs(out: Path, results: Results, tables: Tables) -> html.Section:
     return html.section("Objects never seen together", *parts)
 
 
-def show_pmi(results: Results, tables: Tables) -> html.Section:
+def show_pmi(out: Path, results: Results, tables: Tables) -> html.Section:
     """Show whether PMI adds to counts."""
     parts: list[str] = [
         html.paragraph(
@@ -234,10 +234,13 @@ def show_pmi(results: Results, tables: Tables) -> html.Section:
         ),
         html.paragraph(answers.say_pmi(results)),
     ]
-    figure = plots.plot_pmi(results)
+    figure = plots.plot_pmi(out, results)
     if figure is not None:
         parts.append(
-            html.svg(figure, "Accuracy at equal counts against PMI, five groups of pairs with intervals")
+            html.svg(
+                figure,
+                "Accuracy at equal counts against PMI, five groups of pairs with intervals and the fit with its band",
+            )
         )
     titles = (
         "PMI",
