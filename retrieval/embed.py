@@ -176,13 +176,12 @@ def fingerprint(corpus: Corpus) -> str:
 def _embed_shard(job: _Job) -> None:
     encoder = _encoder(job.model, job.pretrained)
     rows = job.corpus.read(job.shard)
+    kept: list[int] = []
     bad: list[dict[str, str]] = []
-    pictures = _decode_pictures(rows, bad)
+    pictures = _decode_pictures(rows, kept, bad)
     # A blank picture gives a shard without any other the shapes of its empty arrays.
     first = next(pictures, Image.new("RGB", (8, 8)))
     image, texture = encoder.encode_pictures(itertools.chain([first], pictures), textures=not job.only_images)
-    damaged = {row["uid"] for row in bad}
-    kept = [row for row, uid in enumerate(rows.uids) if uid not in damaged]
     image, texture = image[: len(kept)], texture[: len(kept)]
     captions = [rows.captions[row] for row in kept]
     files.write_array(_path(job.out, "img_emb", job.index), image.astype(np.float16))
@@ -206,14 +205,15 @@ def _embed_shard(job: _Job) -> None:
     )
 
 
-def _decode_pictures(rows: Rows, bad: list[dict[str, str]]) -> Iterator[Image.Image]:
-    """Decode a shard one picture at a time, noting what is none in ``bad``."""
-    for uid, data in zip(rows.uids, rows.images, strict=True):
+def _decode_pictures(rows: Rows, kept: list[int], bad: list[dict[str, str]]) -> Iterator[Image.Image]:
+    """Decode a shard one picture at a time, noting rows that are pictures in ``kept`` and others in ``bad``."""
+    for row, data in enumerate(rows.images):
         try:
             picture = decode_picture(data)
         except BadPicture as error:
-            bad.append({"shard": rows.shard, "uid": uid, "reason": str(error)})
+            bad.append({"shard": rows.shard, "uid": rows.uids[row], "reason": str(error)})
             continue
+        kept.append(row)
         yield picture
 
 
@@ -234,7 +234,8 @@ def _finish(task: EmbedTask) -> None:
     files.write_json(
         task.out / "manifest.json",
         {
-            "encoder": task.model,
+            # The name alone: the same model elsewhere gives the same bytes.
+            "encoder": Path(task.model).name,
             "encoder_sha256": encoder.sha256,
             "preprocessing": str(encoder.preprocess),
             "corpus": fingerprint(task.corpus),

@@ -51,6 +51,17 @@ def build_table(
 ) -> pa.Table:
     """Build the table that img2dataset would write: the extra columns first, then its own.
 
+    Args:
+        keys: Keys of the samples, length ``n``, as of the next two.
+        captions: Captions.
+        images: Encoded files, for the sha256 of each.
+        columns: Extra columns, ``n`` rows.
+        widths: Of the pictures, in pixels.
+        heights: Of the pictures, in pixels.
+
+    Returns:
+        One row per sample.
+
     Raises:
         ValueError: If ``columns`` holds a ``caption`` or ``key``.
     """

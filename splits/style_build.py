@@ -138,7 +138,7 @@ def build_style_splits(
                     "labelled": len(labels),
                     "test_pictures": len(tests[OTHER[style]].uids),
                 },
-                card=(*_rows_about(style, sort.card), *_new_rows(split.card, sort.card)),
+                card=_make_card(style, sort.card, split.card, by_hand=len(seen)),
             )
         )
     return StyleSplits(manifests=(*strict, *tests_held), sort=sort, splits=(found[0], found[1]), rows=rows)
@@ -202,12 +202,14 @@ def _draw_labels(uids: Sequence[str], classes: Sequence[str], recipe: StyleStric
     return dict(labelled[place] for place in sorted(order[: recipe.labelled].tolist()))
 
 
-def _rows_about(style: str, card: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _make_card(
+    style: str, sort_card: Sequence[tuple[str, str]], split_card: Sequence[tuple[str, str]], *, by_hand: int
+) -> tuple[tuple[str, str], ...]:
+    """Join what is known of the sort, for one style, with what became of its rows."""
     other = OTHER[style]
-    mine = (f"{other} threshold", f"{other} precision", f"{other} recall", f"other style among {other}")
-    return [row for row in card if not row[0].startswith(mine)]
-
-
-def _new_rows(card: Sequence[tuple[str, str]], shown: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    labels = {label for label, _ in shown}
-    return [row for row in card if row[0] not in labels and not row[0].startswith("other style among rows")]
+    left_out = (f"{other} threshold", f"{other} precision", f"{other} recall", f"other style among {other}")
+    # The strict split counts hand labels where they outrank the classifier; the sort does not.
+    counted = [row for row in split_card if row[0].startswith("rows sorted")]
+    about = [row for row in sort_card if not row[0].startswith(("rows sorted", *left_out))]
+    rest = [row for row in split_card if not row[0].startswith(("rows sorted", "other style among"))]
+    return (*counted, ("of these by their hand label", f"{by_hand:,}"), *about, *rest)

@@ -30,7 +30,9 @@ def find_fault(wheel: Path) -> str:
     if broken:
         return f"{broken} is damaged"
     top = {name.split("/")[0] for name in names}
-    others = sorted(name for name in top if name != "oddpair" and not re.fullmatch(r"oddpair-.*\.dist-info", name))
+    others = sorted(
+        name for name in top if name != "oddpair" and not re.fullmatch(r"oddpair-.*\.dist-info", name)
+    )
     if others:
         return f"adds {others[0]} to site-packages, only oddpair may be added"
     missing = [name for name in NEEDED if name not in names]

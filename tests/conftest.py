@@ -103,7 +103,9 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("transformer")
     vocabulary = (reference_folder() / "bpe.txt.gz").read_bytes()
-    size = files.read_json(reference_folder() / "open_clip_config.json")["model_cfg"]["text_cfg"]["vocab_size"]
+    size = files.read_json(reference_folder() / "open_clip_config.json")["model_cfg"]["text_cfg"][
+        "vocab_size"
+    ]
     config = {
         "embed_dim": 24,
         "vision_cfg": {"image_size": 32, "layers": 3, "width": 32, "head_width": 16, "patch_size": 8},
@@ -117,7 +119,8 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"model_cfg": config, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}},
     )
     files.write_bytes(
-        folder / "open_clip_model.safetensors", save({name: value.contiguous() for name, value in state.items()})
+        folder / "open_clip_model.safetensors",
+        save({name: value.contiguous() for name, value in state.items()}),
     )
     return folder
 

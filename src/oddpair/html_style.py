@@ -24,14 +24,15 @@ body {
 main, header, footer { max-width: 60rem; margin: 0 auto; padding: 0 1.5rem; }
 header { padding-top: 3.5rem; }
 h1, h2 {
-  font-family: Charter, "Bitstream Charter", "Iowan Old Style", "Palatino Linotype", "Noto Serif", Georgia, serif;
+  font-family: Charter, "Bitstream Charter", "Iowan Old Style", "Palatino Linotype", Georgia, serif;
   font-weight: 600; line-height: 1.2; text-wrap: balance; overflow-wrap: anywhere;
 }
 h1 { font-size: 2.3rem; margin: 0 0 .75rem; letter-spacing: -.01em; }
 h2 { font-size: 1.5rem; margin: 0 0 .75rem; }
 p { margin: 0 0 1rem; max-width: 44rem; overflow-wrap: anywhere; }
 .lead { font-size: 1.15rem; color: var(--soft); }
-nav ol { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: 1.25rem 0 0; list-style: none; }
+nav ol, .legend { display: flex; flex-wrap: wrap; padding: 0; list-style: none; }
+nav ol { gap: .25rem 1.25rem; margin: 1.25rem 0 0; }
 a { color: var(--accent); text-underline-offset: .2em; text-decoration-thickness: .06em; }
 a:focus-visible, .scroll:focus-visible { outline: .15rem solid var(--accent); outline-offset: .15rem; }
 section { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: 2rem; scroll-margin-top: 1rem; }
@@ -57,11 +58,13 @@ td.number { white-space: nowrap; }
   padding: 1.1rem 1.3rem; margin: 1.5rem 0; font-variant-numeric: tabular-nums;
 }
 .card h3 { margin: 0 0 .6rem; font-size: 1rem; }
-.card dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .3rem 1.5rem; margin: 0; }
+.card dl {
+  display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .3rem 1.5rem; margin: 0;
+}
 .card dt { color: var(--soft); }
 .card dd { margin: 0; overflow-wrap: anywhere; }
 
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.25rem; margin: 0 0 .9rem; padding: 0; list-style: none; }
+.legend { gap: .2rem 1.25rem; margin: 0 0 .9rem; }
 .legend li { font-size: .9rem; }
 .legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: .15rem; margin-right: .45rem; }
 .bars { list-style: none; padding: 0; margin: 0; font-variant-numeric: tabular-nums; font-size: .93rem; }
@@ -77,10 +80,11 @@ td.number { white-space: nowrap; }
   border: solid var(--whisker); border-width: 0 .1rem;
 }
 .bars .whisker::after {
-  content: ""; position: absolute; left: 0; right: 0; top: calc(50% - .05rem); height: .1rem; background: var(--whisker);
+  content: ""; position: absolute; left: 0; right: 0; top: calc(50% - .05rem); height: .1rem;
+  background: var(--whisker);
 }
 .bars .value { display: flex; gap: .5rem; white-space: nowrap; }
-.bars .interval { color: var(--soft); }
+.bars .interval, .bars .group { color: var(--soft); }
 .bars .n { color: var(--soft); margin-left: auto; }
 
 .sheet {
@@ -89,7 +93,8 @@ td.number { white-space: nowrap; }
     repeat(auto-fill, minmax(max(5.2rem, calc((100% - (var(--columns) - 1) * .7rem) / var(--columns))), 1fr));
 }
 .sheet img {
-  display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--track); border-radius: .25rem;
+  display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
+  background: var(--track); border-radius: .25rem;
 }
 .sheet p { font-size: .78rem; line-height: 1.3; margin: .3rem 0 0; color: var(--soft); }
 

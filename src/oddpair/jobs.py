@@ -48,7 +48,8 @@ def run_jobs(
         title: What is done, for the progress line.
         unit: Name of what is counted, in the plural.
         size: Units in one job, 1 each by default.
-        timeout: Seconds without any result after which the workers count as hung (not for one worker).
+        timeout: Seconds without any result, or any unit that ``watch`` tells, after which the workers count
+            as hung (not for one worker).
         watch: Says how many units are done by now, for jobs so long that their ends are too rare to show.
 
     Returns:
@@ -139,11 +140,14 @@ def _wait(
     end = time.monotonic() + timeout
     while True:
         try:
-            return finished.get(timeout=_SECONDS_BETWEEN_LOOKS)
+            return finished.get(timeout=min(_SECONDS_BETWEEN_LOOKS, timeout))
         except queue.Empty:
             # A count may fall when a job that goes on from a checkpoint has not yet said where.
-            progress.advance(max(0, min(watch(), progress.total) - progress.done))
-            if time.monotonic() > end:
+            n_new = min(watch(), progress.total) - progress.done
+            if n_new > 0:
+                progress.advance(n_new)
+                end = time.monotonic() + timeout
+            elif time.monotonic() > end:
                 raise
 
 
@@ -155,8 +159,8 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 @contextmanager
 def _environment_of_workers() -> Iterator[None]:
-    # Set before the workers start, because numpy reads the variables when it is loaded. An interrupt is held
-    # back so that a worker which has not yet learned to ignore it prints no traceback.
+    # Set before the workers start, because numpy reads the variables when it is loaded. Workers inherit that
+    # interrupts are blocked, from their first moment on: Ctrl-C reaches them all, but is the parent's to answer.
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(_ONE_THREAD)
@@ -172,7 +176,6 @@ def _environment_of_workers() -> Iterator[None]:
 
 
 def _start_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the kernel was told

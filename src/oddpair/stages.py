@@ -85,13 +85,11 @@ def verify(folder: Path) -> None:
 
 
 def _refuse_strangers(folder: Path) -> None:
-    # Files of unknown origin would be taken for finished work.
-    strangers = (
-        sorted(path.name for path in folder.glob("[!.]*") if path.name != _INPUTS) if folder.is_dir() else []
-    )
+    # Files of unknown origin would be taken for finished work; an empty folder is what a killed run leaves.
+    strangers = [path for path in _files(folder) if path != folder / _INPUTS]
     if strangers:
         raise Refusal(
-            f"{folder} holds {strangers[0]} but no {_INPUTS} that says what it was made from: "
+            f"{folder} holds {strangers[0].relative_to(folder)} but no {_INPUTS} that says what it was made from: "
             "choose another --out, or delete the folder to make it again"
         )
 

@@ -1,5 +1,6 @@
 import gzip
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,7 @@ def test_merges_are_those_of_a_slow_obvious_learner(text):
     words = [[*word[:-1], word[-1] + "</w>"] for caption in text for word in caption.split()]
     expected = []
     for _ in range(5):
-        pairs = Counter(pair for word in words for pair in zip(word, word[1:], strict=False))
+        pairs = Counter(pair for word in words for pair in pairwise(word))
         frequent = sorted(((n, pair) for pair, n in pairs.items() if n >= 2), reverse=True)
         if not frequent:
             break

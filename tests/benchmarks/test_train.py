@@ -33,7 +33,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -42,7 +42,7 @@ def stop_at(monkeypatch, last):
 
     def step(*arguments):
         if arguments[-1] == last:
-            raise Stop
+            raise StopError
         return real(*arguments)
 
     monkeypatch.setattr(train, "_step", step)
@@ -78,13 +78,19 @@ def test_a_model_is_a_function_of_its_shards_and_its_seed(drawn, trained, tmp_pa
 @pytest.mark.parametrize("last", [3, 12])
 def test_stopped_after_any_step_it_goes_on_to_the_same_bits(drawn, trained, tmp_path, monkeypatch, last):
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 5)
-    with monkeypatch.context() as patch, pytest.raises(Stop):
+    with monkeypatch.context() as patch:
         stop_at(patch, last)
-        train_model(drawn, VOCABULARY, tmp_path, PLAN)
+        with pytest.raises(StopError):
+            train_model(drawn, VOCABULARY, tmp_path, PLAN)
     assert (tmp_path / train.CHECKPOINT).is_file() == (last > 5)
     steps = []
     real = train._step
-    monkeypatch.setattr(train, "_step", lambda *given: steps.append(given[-1]) or real(*given))
+
+    def noted(*given):
+        steps.append(given[-1])
+        return real(*given)
+
+    monkeypatch.setattr(train, "_step", noted)
     train_model(drawn, VOCABULARY, tmp_path, PLAN)
     assert steps == list(range(10 if last > 5 else 0, 16))
     assert content(tmp_path) == content(trained)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -132,6 +133,8 @@ class Demo:
         self.reference = folder / "reference"
         self.files: dict[str, str] = {}
         self.events: dict[str, int] = {}
+        self.writes: dict[tuple[str, str], int] = {}
+        self.seconds = dict.fromkeys(STAGES, 1.0)
         self._runs = 0
         self._server: subprocess.Popen[str] | None = None
         (folder / "notes").mkdir()
@@ -143,7 +146,13 @@ class Demo:
         self.files = hashes(self.reference)
         assert {stage_of(name) for name in self.files} == set(STAGES)
         for stage in STAGES:
-            self.events[stage] = sum(event[0] == stage for event in ended.events)
+            kinds = [kind for struck, kind, _ in ended.events if struck == stage]
+            self.events[stage] = len(kinds)
+            self.writes[stage, "write"] = kinds.count("write") + kinds.count("sync")
+            self.writes[stage, "rename"] = kinds.count("rename")
+            told = re.search(rf"^{stage}: ([0-9.]+) s$", ended.stderr, re.MULTILINE)
+            if told is not None:
+                self.seconds[stage] = float(told[1])
 
     def start(
         self,
@@ -176,12 +185,16 @@ class Demo:
         assert not copy.exists()
         shutil.copytree(self.reference, copy)
         for stage in STAGES[STAGES.index(before) :] if before else ():
-            path = copy / FOLDERS[stage]
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            self.remove(copy, stage)
         return copy
+
+    def remove(self, folder: Path, stage: str) -> None:
+        """Remove what a stage made."""
+        path = folder / FOLDERS[stage]
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
     def until_after(self, stage: str) -> dict[str, str]:
         """Return the fault that ends a run by a kill at the first file of the stage after ``stage``."""
@@ -224,7 +237,7 @@ class Demo:
         variables = {**self._environment(), **environment}
         if fault is not None:
             variables["ODDPAIR_FAULT"] = fault
-        with open(f"{notes}.stdout", "wb") as stdout, open(f"{notes}.stderr", "wb") as stderr:
+        with Path(f"{notes}.stdout").open("wb") as stdout, Path(f"{notes}.stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, str(Path(sys.executable).with_name("oddpair")), *arguments],
                 stdin=subprocess.DEVNULL,
@@ -245,22 +258,19 @@ class Demo:
 
     def _start_warm(self, notes: Path, arguments: list[str], fault: str | None) -> Started:
         server = self._server = self._server or self._start_server()
-        assert server.stdin is not None
-        assert server.stdout is not None
+        questions, answers = server.stdin, server.stdout
+        assert questions is not None
+        assert answers is not None
         request = {"arguments": arguments, "fault": fault}
         names = {name: f"{notes}.{name}" for name in ("stdout", "stderr")}
-        server.stdin.write(json.dumps({**request, **names}) + "\n")
-        server.stdin.flush()
-        pid = int(server.stdout.readline())
+        questions.write(json.dumps({**request, **names}) + "\n")
+        questions.flush()
+        pid = int(answers.readline())
 
         def wait(seconds: float) -> int:
-            import select
-
-            ready, _, _ = select.select([server.stdout], [], [], seconds)
-            if not ready:
+            if not select.select([answers], [], [], seconds)[0]:
                 raise TimeoutError
-            assert server.stdout is not None
-            return int(server.stdout.readline())
+            return int(answers.readline())
 
         return Started(pid, wait, notes)
 

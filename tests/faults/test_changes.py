@@ -28,14 +28,14 @@ def test_another_plan_is_refused(demo: Any, more: tuple[str, ...], told: str) ->
     [
         ("world", ("versions", "pillow")),
         ("world", ("oddpair",)),
-        ("embeddings/corpus", ("versions", "torch")),
+        ("embeddings/corpus", ("model", "torch")),
         ("models/control", ("torch",)),
-        ("model-embeddings/control/pairs", ("versions", "open_clip")),
+        ("model-embeddings/control/pairs", ("model", "open_clip_torch")),
     ],
     ids=lambda value: value if isinstance(value, str) else ".".join(value),
 )
 def test_another_version_of_a_library_is_refused(demo: Any, stage_folder: str, path: tuple[str, ...]) -> None:
-    folder = demo.copy(f"version {stage_folder} {path}".replace("/", "-"))
+    folder = demo.copy(f"version {stage_folder} {'.'.join(path)}".replace("/", "-"))
     record = folder / stage_folder / "inputs.json"
     inputs = json.loads(record.read_text())
     place = inputs
@@ -51,7 +51,10 @@ def test_another_version_of_a_library_is_refused(demo: Any, stage_folder: str, p
     [
         ("world/corpus/00001.parquet", "embeddings/corpus was made with corpus="),
         ("world/natural/00000.parquet", "embeddings/natural was made with corpus="),
-        ("models/control/open_clip_model.safetensors", "model-embeddings/control/natural was made with model="),
+        (
+            "models/control/open_clip_model.safetensors",
+            "model-embeddings/control/natural was made with model.weights=",
+        ),
     ],
 )
 def test_a_changed_input_of_the_same_size_is_refused(demo: Any, changed: str, told: str) -> None:

@@ -17,9 +17,7 @@ def test_one_worker_another_locale_and_another_place_make_the_same_bytes(demo: A
         "OMP_NUM_THREADS": "1",
     }
     fault = {"shuffle": 1}
-    ended = demo.run(
-        "some demo", fault, workers=1, fresh=True, environment=environment, folder=place
-    )
+    ended = demo.run("some demo", fault, workers=1, fresh=True, environment=environment, folder=place)
     assert ended.status == 0
     demo.expect_same(place / "some demo")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 # Where the main process works, where workers do, and where they load libraries.
-PLACES = (
+PLACES: tuple[tuple[str, dict[str, str], int], ...] = (
     ("draw", {"where": "worker"}, 2),
-    ("embed", {}, 2),
+    ("embed", {"where": "worker"}, 2),
     ("split", {}, 1),
     ("train", {"where": "worker"}, 2),
     ("score", {}, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -28,8 +29,7 @@ def test_a_second_run_names_the_first_and_a_dead_run_is_no_obstacle(demo: Any) -
 def _wait_until_stopped(pid: int) -> None:
     end = time.monotonic() + 600
     while time.monotonic() < end:
-        with open(f"/proc/{pid}/stat") as file:
-            if file.read().rsplit(")", 1)[1].split()[0] == "T":
-                return
+        if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T":
+            return
         time.sleep(0.05)
     raise TimeoutError

@@ -143,7 +143,12 @@ def test_bad_pictures_are_quarantined_and_the_others_keep_their_bytes(
     without, with_bad = (
         embed(folder, tmp_path / f"{folder.name}-out", transformer) for folder in (clean, dirty)
     )
-    for kind, ending in (("img_emb", "npy"), ("text_emb", "npy"), ("texture", "npy"), ("metadata", "parquet")):
+    for kind, ending in (
+        ("img_emb", "npy"),
+        ("text_emb", "npy"),
+        ("texture", "npy"),
+        ("metadata", "parquet"),
+    ):
         name = f"{kind}/{kind}_0000.{ending}"
         assert (without / name).read_bytes() == (with_bad / name).read_bytes(), name
     quarantined = pq.read_table(with_bad / "quarantine" / "quarantine_0000.parquet").to_pylist()

@@ -145,7 +145,11 @@ def test_what_embeddings_depend_on_is_told_by_every_file_of_the_model(copied):
         ("no-such", None, "no model 'no-such': give a folder with open_clip_config.json"),
         ("ViT-B-23", None, r"an architecture of open_clip; did you mean 'ViT-B-\d+'\?"),
         ("ViT-B-32", None, "model 'ViT-B-32' needs weights: add --pretrained FILE.safetensors"),
-        ("ViT-B-32", "none.safetensors", "none.safetensors is neither a file nor a pretrained tag of ViT-B-32"),
+        (
+            "ViT-B-32",
+            "none.safetensors",
+            "none.safetensors is neither a file nor a pretrained tag of ViT-B-32",
+        ),
         ("local-dir:/no/such", None, "/no/such/open_clip_config.json is missing: a model folder holds"),
     ],
 )
@@ -160,7 +164,9 @@ def test_an_unusable_name_is_refused_with_the_remedy(model, pretrained, line):
 def test_a_tag_whose_weights_are_not_on_disk_is_refused_and_not_fetched(tag, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(Refusal, match=rf"missing, and nothing is fetched|weights {tag} cannot be loaded into RN50"):
+    with pytest.raises(
+        Refusal, match=rf"missing, and nothing is fetched|weights {tag} cannot be loaded into RN50"
+    ):
         load_encoder("RN50", tag)
 
 
@@ -175,7 +181,9 @@ def test_truncated_weights_are_refused(copied):
     path = copied / "open_clip_model.safetensors"
     for size in (0, 5, 1000, path.stat().st_size - 1):
         path.write_bytes((copied / path.name).read_bytes()[:size])
-        with pytest.raises(Refusal, match=r"open_clip_model.safetensors cannot be loaded \(.+\): fetch or train"):
+        with pytest.raises(
+            Refusal, match=r"open_clip_model.safetensors cannot be loaded \(.+\): fetch or train"
+        ):
             load_encoder(str(copied))
 
 
@@ -196,7 +204,9 @@ def test_a_config_that_is_none_is_refused_by_its_name(copied, text):
 
 def test_a_damaged_vocabulary_is_refused(copied):
     (copied / "bpe.txt.gz").write_bytes(b"no gzip")
-    with pytest.raises(Refusal, match=r"model has no usable tokenizer \(.+\): put the model's tokenizer files there"):
+    with pytest.raises(
+        Refusal, match=r"model has no usable tokenizer \(.+\): put the model's tokenizer files there"
+    ):
         load_encoder(str(copied))
 
 

@@ -5,7 +5,7 @@ from oddpair.retrieval.mining import mine_vocabulary
 
 
 def test_words_that_recur_are_concepts_each_caption_counting_once():
-    captions = ["red fox fox", "a red barn", "fox", "a barn", "one lonely comet"]
+    captions = ["red fox fox", "a red barn", "fox", "a barn", "one comet, a lonely comet"]
     assert mine_vocabulary(captions, minimum=2).names == ("barn", "fox", "red")
     assert mine_vocabulary([*captions, "a red fox", "fox"], minimum=3).names == ("fox", "red")
 

@@ -35,7 +35,8 @@ def test_nearest_equals_brute_force_with_ties_by_uid(n, distinct, k, d, seed):
     uids = [f"{place:05d}" for place in rng.permutation(n)]
     found = nearest(queries, corpus, k, uids=uids)
     assert found.scores.shape == found.rows.shape == (len(queries), min(k, n))
-    assert (found.scores.dtype, found.rows.dtype) == (np.float32, np.int64)
+    assert found.scores.dtype == np.float32
+    assert found.rows.dtype == np.int64
     assert np.array_equal(found.rows, brute_force(queries, corpus, k, uids))
 
 
@@ -46,7 +47,9 @@ def test_of_hundreds_of_copies_the_smallest_uids_are_found():
     uids = [f"{place:05d}" for place in rng.permutation(800)]
     queries = np.concatenate([copied, unit(copied + 0.1 * rng.normal(size=(4, 24)))])
     for k in (1, 5, 290, 310):
-        assert np.array_equal(nearest(queries, corpus, k, uids=uids).rows, brute_force(queries, corpus, k, uids))
+        assert np.array_equal(
+            nearest(queries, corpus, k, uids=uids).rows, brute_force(queries, corpus, k, uids)
+        )
 
 
 def test_near_equals_are_put_in_the_order_of_their_float64_scores():
@@ -62,7 +65,10 @@ def test_scores_are_exact_however_many_are_computed_at_once(monkeypatch):
     corpus, queries = unit(rng.normal(size=(50, 16))), unit(rng.normal(size=(9, 16)))
     rows = rng.integers(0, 50, (9, 4))
     expected = np.array(
-        [[np.float32(np.dot(queries[q].astype(np.float64), corpus[row])) for row in rows[q]] for q in range(9)]
+        [
+            [np.float32(np.dot(queries[q].astype(np.float64), corpus[row])) for row in rows[q]]
+            for q in range(9)
+        ]
     )
     assert np.array_equal(exact_scores(queries, corpus, rows), expected)
     monkeypatch.setattr(search, "_VALUES_AT_ONCE", 1)

@@ -29,7 +29,7 @@ def obvious(picture):
         for found in (steps, inside)
         for limit in STEPS
     ]
-    colours = {}
+    colours: dict[tuple[int, ...], int] = {}
     for here in at.values():
         key = tuple(value // 16 for value in here)
         colours[key] = colours.get(key, 0) + 1
@@ -52,7 +52,8 @@ def obvious(picture):
     seed=st.integers(0, 1000),
 )
 def test_the_numbers_are_those_of_loops_over_pixels(width, height, levels, seed):
-    pixels = np.random.default_rng(seed).integers(*levels, (height, width, 3), dtype=np.uint8)
+    low, high = levels
+    pixels = np.random.default_rng(seed).integers(low, high, (height, width, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
     found = measure_pixels(picture)
     assert found.dtype == np.float32

@@ -36,8 +36,10 @@ def test_a_users_file_changes_what_it_names_and_an_option_changes_the_file(write
 
 
 def test_a_whole_number_is_a_share_where_a_share_is_meant_and_null_is_no_number(write):
-    assert load_recipe(write("recipe: style-strict\nlabelled: null\n"), {}).labelled is None
-    with pytest.raises(Refusal, match="precision is 1.0: it must lie between 0 and 1"):
+    assert load_recipe(write("recipe: style-strict\nlabelled: null\n"), {}) == StyleStrictRecipe(
+        labelled=None
+    )
+    with pytest.raises(Refusal, match=r"precision is 1\.0: it must lie between 0 and 1"):
         load_recipe(write("recipe: style-strict\nprecision: 1\n"), {})
 
 
@@ -54,6 +56,7 @@ def test_a_whole_number_is_a_share_where_a_share_is_meant_and_null_is_no_number(
         ("quantile: 1.5", r"my.yaml: quantile is 1.5: it must lie between 0 and 1"),
         ("held_out: 0", r"my.yaml: held_out is 0.0: it must lie between 0 and 1"),
         ("seed: 1.5", r"my.yaml: seed is 1.5, int was expected"),
+        ("seed: true", r"my.yaml: seed is True, int was expected"),
         ("seed: -1", r"my.yaml: seed is -1: it must be 0 or more"),
         ("labelled: 0", r"my.yaml: labelled is 0: it must be 1 or more, or null for all rows"),
         ("labelled: many", r"my.yaml: labelled is 'many', int was expected"),
@@ -99,12 +102,16 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["natural-strict", "none.yaml", "."])
 def test_a_recipe_that_is_nowhere_is_refused_with_those_that_are(name):
-    with pytest.raises(Refusal, match=r"no recipe '.+': give a YAML file, or one of style-strict, unseen-pairs"):
+    with pytest.raises(
+        Refusal, match=r"no recipe '.+': give a YAML file, or one of style-strict, unseen-pairs"
+    ):
         load_recipe(name, {})
 
 
 def test_an_option_that_the_recipe_does_not_have_is_refused():
-    with pytest.raises(Refusal, match="a recipe of kind unseen-pairs has no 'precision': leave the option out"):
+    with pytest.raises(
+        Refusal, match="a recipe of kind unseen-pairs has no 'precision': leave the option out"
+    ):
         load_recipe("unseen-pairs", {"precision": 0.9})
 
 

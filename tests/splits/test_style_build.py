@@ -45,7 +45,9 @@ def held_pictures(seed=1, n=60):
 
 
 def build(embeddings, styles, recipe=RECIPE, *, tests=None, search=True):
-    return build_style_splits(embeddings, styles, recipe, tests=tests, provenance={"corpus": "c"}, search=search)
+    return build_style_splits(
+        embeddings, styles, recipe, tests=tests, provenance={"corpus": "c"}, search=search
+    )
 
 
 @pytest.fixture(scope="module")
@@ -132,17 +134,23 @@ def test_the_same_rows_in_another_order_give_the_same_manifests(planted):
     )
     here = build(embeddings, styles)
     there = build(shuffled, [styles[row] for row in order])
-    assert [(m.name, m.uids_sha256) for m in here.manifests] == [(m.name, m.uids_sha256) for m in there.manifests]
+    assert [(m.name, m.uids_sha256) for m in here.manifests] == [
+        (m.name, m.uids_sha256) for m in there.manifests
+    ]
 
 
 def test_another_seed_holds_out_other_tests(planted):
-    first, second = (by_name(build(*planted, replace(RECIPE, seed=seed)))["natural-test"] for seed in (0, 1))
+    embeddings, styles = planted
+    first, second = (
+        by_name(build(embeddings, styles, replace(RECIPE, seed=seed)))["natural-test"] for seed in (0, 1)
+    )
     assert first.uids != second.uids
     assert first.provenance["seed"] != second.provenance["seed"]
 
 
 def test_only_so_many_labels_are_looked_at(planted):
-    found = build(*planted, replace(RECIPE, labelled=300, precision=0.7), tests=held_pictures())
+    embeddings, styles = planted
+    found = build(embeddings, styles, replace(RECIPE, labelled=300, precision=0.7), tests=held_pictures())
     parts = (found.sort.fit, found.sort.threshold, found.sort.report)
     assert sum(map(len, parts)) == 300
     assert by_name(found)["natural-strict"].provenance["labelled"] == 300
@@ -170,6 +178,11 @@ def test_a_manifest_says_what_it_was_made_from_and_by(split):
     labels = [label for label, _ in manifest.card]
     assert len(labels) == len(set(labels))
     assert "rendition precision, held out" in labels
+    card = dict(manifest.card)
+    sorted_in = sum(int(card[f"rows sorted {name}"]) for name in ("natural", "rendition", "ambiguous"))
+    assert sorted_in == 900
+    assert card["rows sorted rendition"] == str(split.splits[1].sorted_in.sum())
+    assert card["of these by their hand label"] == str(len(split.sort.fit) + len(split.sort.threshold))
     assert not any(label.startswith("natural precision") for label in labels)
 
 

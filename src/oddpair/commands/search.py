@@ -31,22 +31,18 @@ class Hit:
     caption: str
 
 
-def search_corpus(embeddings: Embeddings, encoder: Encoder, query: str, k: int) -> list[Hit]:
+def search_corpus(embeddings: Embeddings, query: NDArray[np.float32], k: int) -> list[Hit]:
     """Find the k pictures nearest to a query.
 
     Args:
         embeddings: The corpus.
-        encoder: What it was embedded with.
-        query: A text, or the path of a picture.
+        query: Unit row of the same encoder, shape ``(1, d)``.
         k: Results.
 
     Returns:
         Hits, best first; ties by uid.
-
-    Raises:
-        Refusal: If the query is the path of a file that is no picture, or is empty.
     """
-    found = nearest(embed_query(encoder, query), embeddings.image, k, uids=embeddings.uids)
+    found = nearest(query, embeddings.image, k, uids=embeddings.uids)
     return [
         Hit(place=place, score=float(score), uid=embeddings.uids[row], caption=embeddings.captions[row])
         for place, (score, row) in enumerate(zip(found.scores[0], found.rows[0], strict=True), start=1)
@@ -54,7 +50,11 @@ def search_corpus(embeddings: Embeddings, encoder: Encoder, query: str, k: int) 
 
 
 def embed_query(encoder: Encoder, query: str) -> NDArray[np.float32]:
-    """Embed a text or the picture at a path as one unit row, shape ``(1, d)``."""
+    """Embed a text or the picture at a path as one unit row, shape ``(1, d)``.
+
+    Raises:
+        Refusal: If the query is the path of a file that is no picture, or is empty.
+    """
     if not query.strip():
         raise Refusal("the query is empty: give a text or the path of a picture")
     if Path(query).suffix.lower() not in PICTURE_ENDINGS:

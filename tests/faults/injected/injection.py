@@ -4,6 +4,8 @@ The environment variable ``ODDPAIR_FAULT`` holds the fault as JSON; without it n
 runs just before Python opens a file to write or to sync, renames, removes or makes a folder, so the strikes fall
 between any two such steps of ``oddpair.files.atomic``. Production code knows nothing of it.
 """
+# The hook runs inside the calls of pathlib:
+# ruff: noqa: PTH100, PTH112, PTH202
 
 import errno
 import json
@@ -46,7 +48,9 @@ def _patch(fault: dict[str, Any]) -> None:
     if "timeout" in fault:
         from oddpair import jobs
 
-        jobs.run_jobs.__kwdefaults__["timeout"] = fault["timeout"]
+        defaults = jobs.run_jobs.__kwdefaults__
+        assert defaults is not None
+        defaults["timeout"] = fault["timeout"]
     if "checkpoint_every" in fault:
         from oddpair.benchmarks.miniature import train
 
@@ -65,7 +69,7 @@ class _Hook:
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         kind, path = _kind(event, arguments)
-        if kind is None or not path.startswith(self.out):
+        if kind is None or not _is_in(path, self.out):
             return
         name = os.path.relpath(path, self.out)
         stage = _stage(kind, name)
@@ -95,7 +99,9 @@ class _Hook:
     def _strike(self, action: str, stage: str, kind: str, path: str) -> None:
         if kind == "later":
             time.sleep(self.fault["delay"])
-        os.write(self.notes, f"strike\t{action}\t{stage}\t{kind}\t{os.path.relpath(path, self.out)}\n".encode())
+        os.write(
+            self.notes, f"strike\t{action}\t{stage}\t{kind}\t{os.path.relpath(path, self.out)}\n".encode()
+        )
         if kind == "sync" and action in {"kill", "die"}:
             os.truncate(path, os.path.getsize(path) // 2)  # as if struck in the middle of the write
         if action == "kill":
@@ -138,6 +144,10 @@ def _kind(event: str, arguments: tuple[Any, ...]) -> tuple[str | None, str]:
     return None, ""
 
 
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
+
+
 def _stage(kind: str, name: str) -> str | None:
     first = Path(name).parts[:1]
     if name == ".lock":
@@ -174,7 +184,7 @@ def _shuffle_folders(rng: random.Random, out: str) -> None:
             return
 
     def is_ours(path: Any) -> bool:
-        return not isinstance(path, int) and os.path.abspath(os.fsdecode(path)).startswith(os.path.abspath(out))
+        return not isinstance(path, int) and _is_in(os.path.abspath(os.fsdecode(path)), os.path.abspath(out))
 
     def listdir(path: Any = ".") -> Any:
         names = list_names(path)
@@ -186,4 +196,4 @@ def _shuffle_folders(rng: random.Random, out: str) -> None:
         return Shuffled(path) if is_ours(path) else scan(path)
 
     os.listdir = listdir
-    os.scandir = scandir  # type: ignore[assignment]
+    os.scandir = scandir

@@ -1,5 +1,5 @@
 """Python runs this at the start of every process of a run, workers too: it brings the fault in from outside."""
 
-import injection
+from importlib import import_module
 
-injection.install()
+import_module("injection").install()

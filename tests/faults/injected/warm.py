@@ -35,8 +35,6 @@ def main() -> None:
 
 
 def _become(request: dict[str, str | list[str] | None]) -> None:
-    import injection
-
     from oddpair.cli import main as run_command
 
     os.setsid()
@@ -46,7 +44,7 @@ def _become(request: dict[str, str | list[str] | None]) -> None:
         os.dup2(os.open(str(request[name]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     if request["fault"] is not None:
         os.environ["ODDPAIR_FAULT"] = str(request["fault"])
-        injection.install()
+        importlib.import_module("injection").install()
     assert isinstance(request["arguments"], list)
     sys.argv = ["oddpair", *request["arguments"]]
     run_command()
