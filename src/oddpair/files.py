@@ -234,7 +234,7 @@ def digest(value: object) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[Path]:
-    """Hold ``folder`` (made if missing) for this process alone, cleared of temporary files.
+    """Hold ``folder`` (made if missing) for this process alone, cleared of temporary files before and after.
 
     The kernel lets the lock go with the process, so the ``.lock`` of a killed run is no obstacle.
 
@@ -255,6 +255,8 @@ def locked(folder: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
+            # Workers that were stopped in the middle of a write could not do it themselves.
+            _remove_temporaries(folder)
             file.truncate(0)
 
 

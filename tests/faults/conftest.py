@@ -108,6 +108,7 @@ class Started:
             assert sign not in ended.stderr, ended.stderr
         if status in (2, 130):
             assert ended.line
+            assert "resource_tracker" not in ended.stderr, ended.stderr
         else:
             assert status in (0, -signal.SIGKILL), ended.stderr
         return ended

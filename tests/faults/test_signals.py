@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 # Where the main process works, where workers do, and where they load libraries.
-PLACES: tuple[tuple[str, dict[str, str], int], ...] = (
+PLACES: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("draw", {"where": "worker"}, 2),
     ("embed", {"where": "worker"}, 2),
     ("split", {}, 1),
-    ("train", {"where": "worker"}, 2),
+    ("train", {"where": "worker", "delay": 0.5}, 2),
     ("score", {}, 1),
     ("report", {}, 1),
 )
@@ -21,7 +21,7 @@ PLACES: tuple[tuple[str, dict[str, str], int], ...] = (
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(("stage_hit", "where", "workers"), PLACES, ids=[place[0] for place in PLACES])
 def test_an_interrupted_run_exits_130_with_one_line_and_goes_on_to_the_same_bytes(
-    demo: Any, number: signal.Signals, stage_hit: str, where: dict[str, str], workers: int
+    demo: Any, number: signal.Signals, stage_hit: str, where: dict[str, Any], workers: int
 ) -> None:
     folder = demo.copy(f"{number.name} in {stage_hit}", before=stage_hit)
     # To the process alone, then, as a terminal does, to its workers too.

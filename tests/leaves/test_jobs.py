@@ -58,7 +58,8 @@ def test_progress_counts_the_units_of_the_jobs(capsys, workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_refusal_of_a_job_arrives_as_it_is_and_stops_the_others(tmp_path, workers):
-    jobs = [tmp_path / "missing.json", *[tmp_path / f"{i}" for i in range(20)]]
+    (tmp_path / "sound.json").write_text("1")
+    jobs = [tmp_path / "missing.json", *[tmp_path / "sound.json"] * 20]
     with pytest.raises(Refusal, match=r"missing\.json does not exist"):
         run_jobs(read_json, jobs, workers=workers, title="reading")
     assert multiprocessing.active_children() == []

@@ -142,7 +142,6 @@ def train_models(run: Run) -> None:
         title="train " + " and ".join(job.folder.name for job in jobs),
         unit="steps",
         size=_steps_of,
-        timeout=6 * 3600,
         watch=steps_done,
     )
     for job in jobs:
