@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -140,6 +140,30 @@ class Corpus:
         table = pa.concat_tables(parts)
         _require_unique(self.root, table, pa.chunked_array(keys, pa.string()))
         return table
+
+    def find_pictures(self, uids: Collection[str]) -> dict[str, bytes]:
+        """Read the encoded pictures of some uids; shards that hold none of them are not opened.
+
+        Args:
+            uids: Ids; one that the corpus does not hold is passed over.
+
+        Returns:
+            Picture files by uid.
+        """
+        wanted = set(uids)
+        metadata = self.metadata()
+        shards = {
+            shard
+            for uid, shard in zip(metadata["uid"].to_pylist(), metadata["shard"].to_pylist(), strict=True)
+            if uid in wanted
+        }
+        found: dict[str, bytes] = {}
+        for shard in sorted(shards):
+            rows = self.read(shard)
+            found.update(
+                {uid: data for uid, data in zip(rows.uids, rows.images, strict=True) if uid in wanted}
+            )
+        return found
 
     def _identify(self, shard: str, table: pa.Table) -> list[str]:
         missing = next((name for name in self.identity if name not in table.column_names), None)

@@ -315,3 +315,19 @@ def test_the_folder_of_real_pictures_opens():
     rows = corpus.read(corpus.shards[0])
     assert len(set(rows.uids)) == len(rows) == len(corpus)
     assert all(image.startswith(b"\xff\xd8") for image in rows.images)
+
+
+def test_pictures_are_found_by_uid_and_only_their_shards_are_opened(drawn, monkeypatch):
+    corpus = open_corpus(drawn)
+    opened = []
+    read = type(corpus).read
+
+    def watched(self, shard):
+        opened.append(shard)
+        return read(self, shard)
+
+    monkeypatch.setattr(type(corpus), "read", watched)
+    first = read(corpus, corpus.shards[0])
+    found = corpus.find_pictures([first.uids[3], "no such uid", first.uids[0]])
+    assert found == {first.uids[3]: first.images[3], first.uids[0]: first.images[0]}
+    assert opened == [corpus.shards[0]]

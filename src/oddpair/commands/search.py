@@ -69,7 +69,7 @@ def embed_query(encoder: Encoder, query: str) -> NDArray[np.float32]:
 
 def write_sheet(path: Path, corpus: Corpus, query: str, hits: Sequence[Hit]) -> None:
     """Write the hits as one HTML page with their pictures."""
-    pictures = read_pictures(corpus, [hit.uid for hit in hits])
+    pictures = corpus.find_pictures([hit.uid for hit in hits])
     sheet = html.contact_sheet(
         [(as_thumbnail(pictures[hit.uid]), f"{hit.score:.3f} {hit.caption}") for hit in hits], columns=5
     )
@@ -77,22 +77,6 @@ def write_sheet(path: Path, corpus: Corpus, query: str, hits: Sequence[Hit]) -> 
     table = html.table(["place", "similarity", "uid", "caption"], rows, caption="The same as a table")
     lead = f"The {len(hits)} pictures of {corpus.root.name} nearest to “{query}”, by exact search."
     files.write_text(path, html.page("Search", [html.section("Nearest pictures", sheet, table)], lead=lead))
-
-
-def read_pictures(corpus: Corpus, uids: Sequence[str]) -> dict[str, bytes]:
-    """Read the pictures of some uids; only their shards are opened."""
-    wanted = set(uids)
-    metadata = corpus.metadata()
-    shards = {
-        shard
-        for uid, shard in zip(metadata["uid"].to_pylist(), metadata["shard"].to_pylist(), strict=True)
-        if uid in wanted
-    }
-    found: dict[str, bytes] = {}
-    for shard in sorted(shards):
-        rows = corpus.read(shard)
-        found.update({uid: data for uid, data in zip(rows.uids, rows.images, strict=True) if uid in wanted})
-    return found
 
 
 def as_thumbnail(data: bytes) -> bytes:

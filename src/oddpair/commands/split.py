@@ -11,7 +11,7 @@ import numpy as np
 from oddpair import files, html, stages
 from oddpair.commands.count import count_corpus
 from oddpair.commands.read import embeddings_of
-from oddpair.commands.search import as_thumbnail, read_pictures
+from oddpair.commands.search import as_thumbnail
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import nested_pairs
 from oddpair.retrieval.corpus import Corpus
@@ -105,7 +105,7 @@ def _write_style_page(
     path: Path, corpus: Corpus, recipe: StyleStrictRecipe, found: StyleSplits, label: dict[str, str | None]
 ) -> None:
     sections = []
-    pictures = read_pictures(corpus, [uid for manifest in found.manifests for uid in _sample(manifest.uids)])
+    pictures = corpus.find_pictures([uid for manifest in found.manifests for uid in _sample(manifest.uids)])
     for manifest in found.manifests:
         sheet = html.contact_sheet(
             [(as_thumbnail(pictures[uid]), label[uid] or "no label") for uid in _sample(manifest.uids)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def choose_world_pictures(corpus: Corpus, *, concepts: int = 12, couples: int = 
     chosen = [whole[place] for place in places.tolist()]
     together = _choose_couples(rows, couples)
     wanted = [first[name, style] for name in chosen for style in STYLES]
-    pictures = read_pictures(corpus, [row["uid"] for row in (*wanted, *together)])
+    pictures = corpus.find_pictures([row["uid"] for row in (*wanted, *together)])
     return WorldPictures(
         concepts=tuple(chosen),
         grid=tuple(tuple(pictures[first[name, style]["uid"]] for style in STYLES) for name in chosen),
@@ -123,28 +123,12 @@ def rows_that_left(out: Path, *, most: int = 8) -> tuple[LeftRow, ...]:
     )
 
 
-def read_pictures(corpus: Corpus, uids: Collection[str]) -> dict[str, bytes]:
-    """Read the encoded pictures of some rows; shards that hold none of them are not opened."""
-    wanted = set(uids)
-    metadata = corpus.metadata()
-    shards = {
-        shard
-        for uid, shard in zip(metadata["uid"].to_pylist(), metadata["shard"].to_pylist(), strict=True)
-        if uid in wanted
-    }
-    found = {}
-    for shard in sorted(shards):
-        rows = corpus.read(shard)
-        found.update({uid: data for uid, data in zip(rows.uids, rows.images, strict=True) if uid in wanted})
-    return found
-
-
 def _read_rows(out: Path, name: str, uids: Sequence[str]) -> tuple[list[Row], dict[str, bytes]]:
     corpus = open_corpus(out / "world" / name)
     table = corpus.metadata(["style"])
     chosen = table.filter(pc.is_in(table["uid"], pa.array(sorted(set(uids)))))
     by_uid = {row["uid"]: row for row in chosen.to_pylist()}
-    return [by_uid[uid] for uid in uids], read_pictures(corpus, uids)
+    return [by_uid[uid] for uid in uids], corpus.find_pictures(uids)
 
 
 def _choose_couples(rows: Sequence[Row], most: int) -> list[Row]:
