@@ -40,44 +40,6 @@ class Estimate:
             raise ValueError(f"{self.what}: interval runs from {self.low} down to {self.high}")
 
 
-def wilson(successes: int, trials: int, confidence: float = 0.95, *, what: str = "accuracy") -> Estimate:
-    """Share of successes with Wilson's score interval.
-
-    The interval stays inside [0, 1] and has width at 0 and at ``trials`` successes.
-
-    Args:
-        successes: Successful trials.
-        trials: All trials; the support.
-        confidence: Coverage of the interval.
-        what: What is estimated.
-
-    Returns:
-        The share as an estimate.
-
-    Raises:
-        ValueError: If there are no trials, or more successes than trials.
-
-    References:
-        Wilson, Journal of the American Statistical Association 22(158), 1927.
-
-    >>> share = wilson(8, 10)
-    >>> share.value, round(share.low, 4), round(share.high, 4)
-    (0.8, 0.4902, 0.9433)
-    """
-    if trials < 1:
-        raise ValueError(f"{what}: {trials} trials, an interval needs at least 1")
-    if not 0 <= successes <= trials:
-        raise ValueError(f"{what}: {successes} successes in {trials} trials")
-    z = _normal_quantile(confidence)
-    share = successes / trials
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    spread = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
-    # At the ends the algebra gives exactly 0 and 1, which rounding would miss.
-    low = 0.0 if successes == 0 else float(middle - spread)
-    high = 1.0 if successes == trials else float(middle + spread)
-    return Estimate(value=share, low=low, high=high, n=trials, what=what)
-
-
 def normal_interval(
     value: float, standard_error: float, *, n: int, what: str, confidence: float = 0.95
 ) -> Estimate:
@@ -86,7 +48,7 @@ def normal_interval(
     >>> round(normal_interval(1.0, 0.5, n=9, what="slope").high, 3)
     1.98
     """
-    reach = _normal_quantile(confidence) * standard_error
+    reach = normal_quantile(confidence) * standard_error
     return Estimate(value=float(value), low=float(value - reach), high=float(value + reach), n=n, what=what)
 
 
@@ -282,7 +244,7 @@ def pearson(x: ArrayLike, y: ArrayLike, confidence: float = 0.95, *, what: str =
     left, right = _two_columns(x, y, what)
     value = _weighted_r(np.ones((1, len(left))), left, right)[0]
     n = len(left)
-    reach = _normal_quantile(confidence) / np.sqrt(n - 3) if n > 3 else np.inf
+    reach = normal_quantile(confidence) / np.sqrt(n - 3) if n > 3 else np.inf
     z = np.arctanh(np.clip(value, -1 + 1e-15, 1 - 1e-15))
     return Estimate(
         value=float(value), low=float(np.tanh(z - reach)), high=float(np.tanh(z + reach)), n=n, what=what
@@ -401,7 +363,12 @@ def _weighted_r(weights: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray
     return clipped
 
 
-def _normal_quantile(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """Half-width, in standard errors, of a two-sided normal interval.
+
+    Raises:
+        ValueError: If the confidence does not lie between 0 and 1.
+    """
     return float(ndtri(0.5 + _checked(confidence) / 2))
 
 

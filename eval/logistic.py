@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Weight of the squared coefficients beside the log likelihood: too small to be seen in a fit that the data
 # settle (1e-6 of one trial), enough to keep a coefficient finite where they do not (separation, empty dummy).

@@ -16,9 +16,16 @@ IntArray = NDArray[np.int64]
 
 MEAN = "mean"
 COUNT = "log count"
-COUNTS_AND_PMI = "log counts + PMI"
+COUNTS = "both log counts"
+COUNTS_AND_PMI = "both log counts + PMI"
+# From the simplest on: what a model adds is its gain over the one before it.
 MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {MEAN: (), COUNT: (LOG_COUNT,), COUNTS_AND_PMI: (LOG_COUNT, LOG_PARTNER_COUNT, PMI)}
+    {
+        MEAN: (),
+        COUNT: (LOG_COUNT,),
+        COUNTS: (LOG_COUNT, LOG_PARTNER_COUNT),
+        COUNTS_AND_PMI: (LOG_COUNT, LOG_PARTNER_COUNT, PMI),
+    }
 )
 BASELINES = (MEAN, COUNT)
 
@@ -32,8 +39,8 @@ class ModelScore:
         r2: One minus squared error over that of the training mean; below 0 is worse than the mean.
         log_loss: Nats per trial.
         absolute_error: Mean absolute error of the accuracy, in points.
-        r2_gain: R2 minus that of each other baseline.
-        log_loss_gain: Log loss of each other baseline minus that of the model: positive is better.
+        r2_gain: R2 minus that of each model before it.
+        log_loss_gain: Log loss of each model before it minus that of the model: positive is better.
     """
 
     model: str
@@ -156,10 +163,7 @@ def _score(
 
     def gain(model: int, column: int, sign: int, what: str) -> dict[str, Estimate]:
         found = {}
-        for baseline in BASELINES:
-            if baseline == names[model]:
-                continue
-            other = names.index(baseline)
+        for other, baseline in enumerate(names[:model]):
             found[baseline] = percentile_interval(
                 sign * (values[model, column] - values[other, column]),
                 sign * (draws[:, model, column] - draws[:, other, column]),

@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 from oddpair.errors import Refusal
 from oddpair.retrieval.folders import read_listing, read_pictures
 from oddpair.retrieval.shards import read_rows, read_shard, read_successes
+from oddpair.retrieval.tars import check_end
 
 Layout = Literal["img2dataset", "folder"]
 
 _SHARD_FILE = re.compile(r"(\d{5,8})(\.tar|\.parquet|_stats\.json)")
 _NEEDED = (
     "a corpus is a folder of img2dataset shards (00000.tar, 00000.parquet, 00000_stats.json, …) or a folder "
+    "with one .csv that has the columns file and caption"
 )
-_NEEDED += "with one .csv that has the columns file and caption"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +207,10 @@ def open_corpus(path: Path | str) -> Corpus:
         path: The folder.
 
     Returns:
-        The corpus, with at least one row; its tars are not opened yet.
+        The corpus, with at least one row; of its tars only the end has been looked at.
 
     Raises:
-        Refusal: If there is no such corpus, or a shard lacks one of its three files.
+        Refusal: If there is no such corpus, a shard lacks one of its three files, or a tar is cut short.
     """
     root = Path(path)
     if not root.is_dir():
@@ -265,6 +266,9 @@ def _find_shards(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 def _open_shards(root: Path, shards: tuple[str, ...]) -> Corpus:
     sizes = tuple(read_successes(root, shard) for shard in shards)
+    # Verbs that need no picture would not notice that a download was cut short.
+    for shard in shards:
+        check_end(root / f"{shard}.tar")
     if not any(sizes):
         raise Refusal(f"{root} holds {len(shards)} shards and not one sample: run the download again")
     first = root / f"{shards[0]}.parquet"

@@ -71,8 +71,9 @@ def embed_corpora(tasks: Sequence[EmbedTask], *, workers: int, title: str = "emb
     """Embed corpora, shard by shard over one pool of processes; what is embedded already is kept.
 
     Writes ``img_emb``, ``text_emb``, ``texture`` (float16 npy), ``metadata`` (``image_path``, ``caption``,
-    ``uid``), ``quarantine.parquet`` for pictures that cannot be decoded, and ``manifest.json``. The bytes do
-    not depend on the number of workers or on interruptions.
+    ``uid``), ``quarantine`` (``shard``, ``uid``, ``reason`` of pictures that cannot be decoded; parquet) with
+    one file a shard, such as ``quarantine/quarantine_0000.parquet``, and ``manifest.json``. The bytes do not
+    depend on the number of workers or on interruptions.
 
     Args:
         tasks: What to embed with what into which folder.
@@ -82,6 +83,15 @@ def embed_corpora(tasks: Sequence[EmbedTask], *, workers: int, title: str = "emb
     Raises:
         Refusal: If a model or corpus is unusable, or the folder was made from another model or corpus.
     """
+    try:
+        _embed_corpora(tasks, workers, title)
+    except Refusal:
+        for task in tasks:
+            stages.abandon(task.out)
+        raise
+
+
+def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str) -> None:
     pending: list[EmbedTask] = []
     jobs: list[_Job] = []
     for task in tasks:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -161,7 +163,7 @@ def load_encoder(model: str, pretrained: str | None = None) -> Encoder:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import open_clip
 
-    folder = _model_folder(model)
+    folder = _model_folder(model, pretrained)
     if folder is not None:
         return _load_folder(model, folder)
     if model not in open_clip.list_models():
@@ -174,8 +176,14 @@ def load_encoder(model: str, pretrained: str | None = None) -> Encoder:
     if not Path(pretrained).is_file():
         _refuse_missing_tag(model, pretrained)
     try:
-        loaded, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
+        with _silent_log():
+            loaded, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
     except _UNUSABLE as error:
+        if not Path(pretrained).is_file():
+            raise Refusal(
+                f"the weights of tag {pretrained} of {model} are not on this machine, or damaged, and nothing is "
+                "fetched: download them and give their path as --pretrained"
+            ) from error
         raise Refusal(f"weights {pretrained} cannot be loaded into {model}: {_first_line(error)}") from error
     sha256 = files.sha256(Path(pretrained)) if Path(pretrained).is_file() else _state_hash(loaded)
     return _finish(model, sha256, loaded, preprocess, open_clip.get_tokenizer(model))
@@ -191,7 +199,7 @@ def identify_encoder(model: str, pretrained: str | None = None) -> dict[str, str
         Refusal: If a file of the model is missing.
     """
     versions = {name: version(name) for name in ("torch", "open_clip_torch", "pillow")}
-    folder = _model_folder(model)
+    folder = _model_folder(model, pretrained)
     if folder is None:
         weights = (
             files.sha256(Path(pretrained)) if pretrained and Path(pretrained).is_file() else str(pretrained)
@@ -208,12 +216,29 @@ def reference_folder() -> Path:
     return Path(__file__).resolve().parent.parent / "benchmarks" / "miniature" / "reference"
 
 
-def _model_folder(model: str) -> Path | None:
+def _model_folder(model: str, pretrained: str | None) -> Path | None:
     if model == "reference":
-        return reference_folder()
-    if model.startswith("local-dir:") or Path(model).is_dir():
-        return Path(model.removeprefix("local-dir:"))
-    return None
+        folder = reference_folder()
+    elif model.startswith("local-dir:") or Path(model).is_dir():
+        folder = Path(model.removeprefix("local-dir:"))
+    else:
+        return None
+    if pretrained is not None:
+        raise Refusal(
+            f"model '{model}' has its own weights, and --pretrained {pretrained} would go unused: leave the option out"
+        )
+    return folder
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
+    """Keep open_clip from logging an error that is raised as well."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _model_files(folder: Path) -> tuple[Path, Path]:

@@ -29,11 +29,20 @@ def load_tags(path: Path, vocabulary: Vocabulary, uids: Sequence[str], threshold
 
     Raises:
         ValueError: If a uid is given twice.
-        Refusal: If the file is damaged, a score is missing or no number, or no tag names a concept.
+        Refusal: If the file is damaged, a column has another type, a score is missing or no number, or no tag
+            names a concept or an image.
     """
     if len(set(uids)) < len(uids):
         raise ValueError("uids hold one uid twice")
     table = read_table(path, ["uid", "concept", "score"])
+    for name, kind, fits in (
+        ("uid", "text", _is_text),
+        ("concept", "text", _is_text),
+        ("score", "numbers", _is_number),
+    ):
+        found = table.schema.field(name).type
+        if not fits(found):
+            raise Refusal(f"{path} has {found} in column {name!r}, needed {kind}: write it so")
     scores = pc.cast(table["score"], pa.float64()).to_numpy()
     bad = np.flatnonzero(np.isnan(scores))
     if bad.size:
@@ -44,8 +53,12 @@ def load_tags(path: Path, vocabulary: Vocabulary, uids: Sequence[str], threshold
     if not any(number >= 0 for number in known.values()):
         raise Refusal(f"{path} tags none of the {len(vocabulary)} concepts: use the vocabulary of the tagger")
     columns = np.array([known.get(name, -1) for name in tagged], np.int64)
-    found = pc.index_in(table["uid"], value_set=pa.array(uids, pa.string()))
-    rows = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    places = pc.index_in(pc.cast(table["uid"], pa.string()), value_set=pa.array(uids, pa.string()))
+    rows = pc.fill_null(places, -1).to_numpy().astype(np.int64)
+    if not (rows >= 0).any():
+        raise Refusal(
+            f"{path} tags none of the {len(uids):,} uids of the corpus: use the tags of this corpus, by its uids"
+        )
     keep = (rows >= 0) & (columns >= 0) & (scores > threshold)
     cells = np.unique(rows[keep] * len(vocabulary) + columns[keep])
     tags: Mentions = sparse.csr_array(
@@ -53,3 +66,13 @@ def load_tags(path: Path, vocabulary: Vocabulary, uids: Sequence[str], threshold
         shape=(len(uids), len(vocabulary)),
     )
     return tags
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))

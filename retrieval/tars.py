@@ -69,9 +69,27 @@ def read_samples(path: Path) -> list[Sample]:
         with path.open("rb") as file:
             return _gather(path, _walk(path, file))
     except OSError as error:
-        raise Refusal(
-            f"{path} cannot be read ({error.strerror}): check the file and its permissions"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def check_end(path: Path) -> None:
+    """Refuse an archive that does not end as one does, in whole blocks of which the last two are zero.
+
+    Only such an archive is walked, for the words that ``read_samples`` would refuse it with.
+
+    Raises:
+        Refusal: If the archive is cut short, damaged, compressed or not a tar at all.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(size - 2 * BLOCK, 0))
+            if size % BLOCK or file.read() != 2 * _ZEROS:
+                file.seek(0)
+                for _ in _walk(path, file):
+                    pass
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _gather(path: Path, found: Iterator[tuple[str, int, bytes]]) -> list[Sample]:
@@ -201,6 +219,10 @@ def _check_end(path: Path, file: BinaryIO, offset: int, last: str) -> None:
                 f"in one file; {_AGAIN}"
             )
         second = file.read(1 << 20)
+
+
+def _unreadable(path: Path, error: OSError) -> Refusal:
+    return Refusal(f"{path} cannot be read ({error.strerror}): check the file and its permissions")
 
 
 def _cut(path: Path, size: int, place: str) -> str:

@@ -17,6 +17,8 @@ FORMAT_VERSION = 1
 UIDS_FILE = "uids.parquet"
 MANIFEST_FILE = "manifest.json"
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 CardRow = tuple[str, str | int | float]
 
 _FIELDS: dict[str, type] = {
@@ -36,8 +38,9 @@ class Manifest:
     """A split: a fixed, sorted list of uids and everything needed to make it again.
 
     Attributes:
-        name: What the split is called, such as ``natural-strict``.
-        recipe: The recipe that made it, such as ``style_strict``.
+        name: What the split is called, such as ``natural-strict``; letters, digits, ``.``, ``_`` and ``-``,
+            because files are named after it.
+        recipe: The recipe that made it, such as ``style-strict``.
         uids: The samples kept, sorted and unique, at least one.
         parameters: The recipe's own settings (thresholds, quantiles, precision), JSON values.
         provenance: What it was made from (sha256 of inputs, encoder, seeds), JSON values.
@@ -45,7 +48,8 @@ class Manifest:
 
     Raises:
         Refusal: If the split keeps no row.
-        ValueError: If the uids are not sorted and unique, or a field is not plain JSON.
+        ValueError: If the name could not name a file, the uids are not sorted and unique, or a field is not
+            plain JSON.
     """
 
     name: str
@@ -56,6 +60,10 @@ class Manifest:
     card: tuple[CardRow, ...] = ()
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"split name {self.name!r}, needed letters, digits, '.', '_' and '-', a letter or digit first"
+            )
         if not self.uids:
             raise Refusal(f"split {self.name!r} keeps no row: loosen its recipe or give it a larger corpus")
         found = _disorder(self.uids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -49,6 +49,9 @@ class StyleStrictRecipe:
                 raise Refusal(f"{name} is {value}: it must lie between 0 and 1")
         if not self.natural:
             raise Refusal("natural names no label: say which labels are natural")
+        both = [label for label in self.natural if label in self.ambiguous]
+        if both:
+            raise Refusal(f"label '{both[0]}' is natural and ambiguous: leave it in one of the two lists")
         if self.labelled is not None and self.labelled < 1:
             raise Refusal(f"labelled is {self.labelled}: it must be 1 or more, or null for all rows")
         if self.seed < 0:
@@ -88,7 +91,8 @@ def load_recipe(name: str, changes: Mapping[str, Any]) -> Recipe:
 
     Args:
         name: ``style-strict``, ``unseen-pairs``, or a YAML file.
-        changes: Keys to set otherwise; a value of ``None`` changes nothing.
+        changes: Keys to set otherwise, by options of the command line that have their names; a value of
+            ``None`` changes nothing.
 
     Returns:
         The recipe, checked.
@@ -119,17 +123,22 @@ def load_recipe(name: str, changes: Mapping[str, Any]) -> Recipe:
                 f"{path}: unknown key '{key}'"
                 + (f"; did you mean '{near[0]}'?" if near else f"; use {', '.join(hints)}")
             )
+    typed = {key: _typed(value, hints[key], f"{path}: {key}") for key, value in read.items()}
+    try:
+        recipe = KINDS[named](**typed)
+    except Refusal as refusal:
+        raise Refusal(f"{path}: {refusal}") from refusal
     for key, value in changes.items():
         if value is None:
             continue
+        option = f"--{key.replace('_', '-')}"
         if key not in hints:
-            raise Refusal(f"{path}: a recipe of kind {named} has no '{key}': leave the option out")
-        read[key] = value
-    typed = {key: _typed(value, hints[key], f"{path}: {key}") for key, value in read.items()}
-    try:
-        return KINDS[named](**typed)
-    except Refusal as refusal:
-        raise Refusal(f"{path}: {refusal}") from refusal
+            raise Refusal(f"{option}: a recipe of kind {named} has no '{key}': leave the option out")
+        try:
+            recipe = replace(recipe, **{key: _typed(value, hints[key], key)})
+        except Refusal as refusal:
+            raise Refusal(f"{option}: {refusal}") from refusal
+    return recipe
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

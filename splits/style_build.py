@@ -212,4 +212,4 @@ def _make_card(
     counted = [row for row in split_card if row[0].startswith("rows sorted")]
     about = [row for row in sort_card if not row[0].startswith(("rows sorted", *left_out))]
     rest = [row for row in split_card if not row[0].startswith(("rows sorted", "other style among"))]
-    return (*counted, ("of these by their hand label", f"{by_hand:,}"), *about, *rest)
+    return (*counted, ("rows of any class that went by their hand label", f"{by_hand:,}"), *about, *rest)

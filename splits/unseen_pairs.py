@@ -135,10 +135,10 @@ def candidates(counts: Counts, nested: Collection[tuple[int, int]], *, minimum_c
         found = f"{len(eligible):,} of {len(names):,} concepts occur in at least {minimum_count:,} captions"
         if n_pairs:
             raise Refusal(
-                f"{found}, too many to list {n_pairs:,} pairs: raise --minimum-count or use fewer concepts"
+                f"{found}, too many to list {n_pairs:,} pairs: raise minimum_count in the recipe or use fewer concepts"
             )
         raise Refusal(
-            f"{found}, a pair needs two: use a larger corpus, another vocabulary or a lower minimum"
+            f"{found}, a pair needs two: use a larger corpus, another vocabulary or lower minimum_count in the recipe"
         )
     i, j = np.triu_indices(len(eligible), 1)
     first, second = eligible[i], eligible[j]

@@ -21,7 +21,7 @@ def pooled(root):
 def test_every_figure_of_the_study_is_quoted_as_measured(readme, pooled):
     styles, pairs = pooled["styles"], pooled["pairs"]
     log_count = pooled["concepts"]["cross_validation"]["scores"][1]
-    with_pmi = pairs["cross_validation"]["scores"][2]
+    with_pmi = pairs["cross_validation"]["scores"][3]
     quoted = [
         *(f"{style} {show_estimate(entry['ratio'], 2)}" for style, entry in styles.items()),
         show_estimate(pooled["concepts"]["r"], 2),
@@ -30,7 +30,13 @@ def test_every_figure_of_the_study_is_quoted_as_measured(readme, pooled):
         f"{show_estimate(pairs['penalty']['all']['points']['over_worlds'], 1)} points",
         f"{show_estimate(pairs['matched']['all'], 1)} points",
         show_estimate(pairs["pmi"]["r_given_concepts"], 2),
-        show_estimate(with_pmi["r2_gain"]["log count"], 3),
+        show_estimate(with_pmi["r2_gain"]["both log counts"], 3),
+        *(
+            f"{show_estimate(pairs['penalty'][kind]['points']['over_worlds'], 1)} points"
+            for kind in ("held-out", "rare")
+        ),
+        f"({show_number(100 * pairs['matched_share']['all']['lowest'], 0)} to "
+        f"{show_number(100 * pairs['matched_share']['all']['highest'], 0)} % of rows find a match)",
         f"({pooled['planted']['pairs']['held_out_found_unseen']:,} of "
         f"{pooled['planted']['pairs']['held_out_tested']:,})",
     ]
@@ -43,10 +49,17 @@ def test_every_figure_of_the_study_is_quoted_as_measured(readme, pooled):
 
 
 def test_the_search_is_quoted_as_it_was_counted(readme, pooled):
-    pairs = pooled["planted"]["pairs"]
+    pairs, natural = pooled["planted"]["pairs"], pooled["planted"]["style"]["natural"]
     words = " ".join(readme.split())
-    found, there = pairs["silent_but_shown_found_by_search"], pairs["silent_but_shown"]
-    assert f"search alone found {found:,} of the {there:,} pairs" in words
+    missed = pairs["silent_but_shown"] - pairs["silent_but_shown_found_by_search"]
+    assert (
+        f"{missed:,} of {pairs['found_unseen'] + missed:,} pairs would have been called unseen wrongly"
+        in words
+    )
+    assert (
+        f"Of {natural['left_by_search']:,} rows that left, {natural['left_and_wrong']:,} were of another style"
+        in words
+    )
 
 
 def test_every_make_target_and_verb_of_the_readme_is_there(readme, root):

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ add_demo_verbs(app)
 add_corpus_verbs(app)
 
 
+# typer may bring its own click, so the error of a wrong command line is named by way of one that typer exports.
+_Misuse: Any = typer.BadParameter.__bases__[0]
+
+
 class Interrupted(BaseException):
     """SIGINT or SIGTERM; no KeyboardInterrupt, which typer would turn into exit code 1."""
 
@@ -39,13 +43,22 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 2 refused with one line on stderr, 130 interrupted."""
+    """Run the command line.
+
+    Exit 0 done, 2 refused with one line on stderr, 3 done with more bad input than was allowed, 130 interrupted.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     # Nothing is fetched from a hub unless a verb is told to.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _Misuse as error:
+        line = error.format_message()
+        if not line:  # no verb was given, and the help has been printed
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "oddpair"
+        _exit(f"{line.rstrip('.')}: see {command} --help", 2)
     except Refusal as refusal:
         _exit(str(refusal), 2)
     except Interrupted:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from oddpair.errors import Refusal
+from oddpair.progress import say, visible
 
 CORPUS = Annotated[
     Path, typer.Argument(help="img2dataset shards, or a folder with a csv of file and caption.")
@@ -26,7 +27,11 @@ EMBEDDINGS = Annotated[Path | None, typer.Option(help="Folder of the corpus's em
 VOCABULARY = Annotated[
     Path | None, typer.Option(help="Concept names, one a line, or a YAML list; default: mined words.")
 ]
-TAGS = Annotated[Path | None, typer.Option(help="Image tags: parquet of uid, concept, score.")]
+TAGS = Annotated[
+    Path | None,
+    typer.Option(help="Image tags: parquet of uid, concept, score; a tag counts if its score is above 0.7."),
+]
+REFERENCE = "reference"
 
 
 class ExportFormat(StrEnum):
@@ -51,34 +56,50 @@ def add_corpus_verbs(app: typer.Typer) -> None:
 
 
 def embed(
-    corpus: CORPUS, out: OUT, model: MODEL = "reference", pretrained: PRETRAINED = None, workers: WORKERS = 2
+    corpus: CORPUS,
+    out: OUT,
+    model: MODEL = REFERENCE,
+    pretrained: PRETRAINED = None,
+    max_bad: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of pictures that may be undecodable; exit 3 if more are."),
+    ] = 0.001,
+    workers: WORKERS = 2,
 ) -> None:
     """Embed pictures and captions into shards; an interrupted run goes on from where it was."""
     from oddpair import files
-    from oddpair.commands.read import embeddings_of
-    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.commands.paths import need_folders
+    from oddpair.commands.read import embeddings_of, read_corpus
 
-    opened = open_corpus(corpus)
+    opened = read_corpus(corpus)
+    need_folders(corpus, out)
     with files.locked(out):
         found = embeddings_of(opened, out, model, pretrained, workers=workers)
     quarantined = len(opened) - len(found.uids)
-    print(f"{len(found.uids):,} rows of dimension {found.image.shape[1]} in {out}, {quarantined} quarantined")
+    _tell(f"{len(found.uids):,} rows of dimension {found.image.shape[1]} in {out}, {quarantined} quarantined")
+    if quarantined > max_bad * len(opened):
+        say(
+            f"oddpair: done, but {quarantined / len(opened):.2%} of the pictures are bad, --max-bad is {max_bad:g}"
+        )
+        raise typer.Exit(3)
 
 
 def count(corpus: CORPUS, out: OUT, vocabulary: VOCABULARY = None, tags: TAGS = None) -> None:
     """Count concepts and pairs in captions, and in pictures where there are tags."""
     from oddpair import files
     from oddpair.commands.count import count_corpus
-    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.commands.paths import need_files, need_folders
+    from oddpair.commands.read import read_corpus
     from oddpair.splits.recipes import UnseenPairsRecipe
 
-    opened = open_corpus(corpus)
-    _need(vocabulary, tags)
+    opened = read_corpus(corpus)
+    need_files(vocabulary, tags)
+    need_folders(corpus, out)
     with files.locked(out):
         mined = UnseenPairsRecipe().mined_words
         found, _ = count_corpus(opened, out, vocabulary=vocabulary, tags=tags, mined_words=mined)
     named = int((found.text > 0).sum())
-    print(
+    _tell(
         f"{found.n_captions:,} captions name {named:,} of {len(found.names):,} concepts, {len(found.a):,} pairs: {out}"
     )
 
@@ -88,29 +109,34 @@ def search(
     query: Annotated[str, typer.Argument(help="A text, or the path of a picture.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Results.")] = 10,
     out: Annotated[Path, typer.Option(help="Contact sheet to write.")] = Path("work/search.html"),
-    model: MODEL = "reference",
+    model: MODEL = REFERENCE,
     pretrained: PRETRAINED = None,
     embeddings: EMBEDDINGS = None,
     workers: WORKERS = 2,
 ) -> None:
     """Find the pictures nearest to a text or a picture, exactly; a table here, pictures in an HTML page."""
     from oddpair import files
-    from oddpair.commands.read import embeddings_of
+    from oddpair.commands.paths import need_folders
+    from oddpair.commands.read import embeddings_of, read_corpus
     from oddpair.commands.search import embed_query, search_corpus, write_sheet
-    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.retrieval.embed import fingerprint
     from oddpair.retrieval.encoder import load_encoder
 
-    opened = open_corpus(corpus)
+    if out.is_dir():
+        raise Refusal(f"{out} is a folder: give the HTML file to write")
+    opened = read_corpus(corpus)
+    name = f"{opened.root.resolve().name}-{fingerprint(opened)[:12]}"
+    folder = embeddings or out.parent / "embeddings" / name
+    need_folders(corpus, folder)
     # The query first: it would be late to refuse it when the corpus is embedded.
     vector = embed_query(load_encoder(model, pretrained), query)
-    folder = embeddings or out.parent / "embeddings" / opened.root.resolve().name
     with files.locked(folder):
         found = embeddings_of(opened, folder, model, pretrained, workers=workers)
     hits = search_corpus(found, vector, k)
     for hit in hits:
-        print(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
+        _tell(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
     write_sheet(out, opened, query, hits)
-    print(f"contact sheet: {out}")
+    _tell(f"contact sheet: {out}")
 
 
 def split(
@@ -124,23 +150,32 @@ def split(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random choice.")] = None,
     vocabulary: VOCABULARY = None,
     tags: TAGS = None,
-    model: MODEL = "reference",
+    model: MODEL = REFERENCE,
     pretrained: PRETRAINED = None,
     embeddings: EMBEDDINGS = None,
     workers: WORKERS = 2,
 ) -> None:
     """Make the splits of a recipe: manifests with hashes and provenance, and a page that shows them."""
     from oddpair import files
+    from oddpair.commands.paths import need_files, need_folders
+    from oddpair.commands.read import read_corpus
     from oddpair.commands.split import refuse_without_labels, split_pairs, split_styles
-    from oddpair.retrieval.corpus import open_corpus
     from oddpair.splits.recipes import StyleStrictRecipe, load_recipe
 
     loaded = load_recipe(recipe, {"precision": precision, "style_column": style_column, "seed": seed})
-    opened = open_corpus(corpus)
-    _need(vocabulary, tags)
+    if isinstance(loaded, StyleStrictRecipe):
+        _refuse_unused("style-strict", {"--vocabulary": vocabulary, "--tags": tags})
+    else:
+        chosen = None if model == REFERENCE else model
+        _refuse_unused(
+            "unseen-pairs", {"--model": chosen, "--pretrained": pretrained, "--embeddings": embeddings}
+        )
+    opened = read_corpus(corpus)
+    need_files(vocabulary, tags)
+    folder = embeddings or out / "embeddings"
+    need_folders(corpus, out, folder)
     if isinstance(loaded, StyleStrictRecipe):
         refuse_without_labels(opened, loaded)
-        folder = embeddings or out.parent / "embeddings"
         with files.locked(out), files.locked(folder):
             manifests = split_styles(
                 opened,
@@ -152,16 +187,16 @@ def split(
                 workers=workers,
             )
         for manifest in manifests:
-            print(f"{manifest.name}: {len(manifest):,} rows")
+            _tell(f"{manifest.name}: {len(manifest):,} rows")
             for label, value in manifest.card:
-                print(f"    {label}: {value}")
-        print(f"page: {out / 'splits' / 'card.html'}")
+                _tell(f"    {label}: {value}")
+        _tell(f"page: {out / 'splits' / 'card.html'}")
         return
     with files.locked(out):
         _, card = split_pairs(opened, loaded, out, vocabulary=vocabulary, tags=tags)
     for label, value in card:
-        print(f"{label}: {value}")
-    print(f"page: {out / 'pairs' / 'card.html'}")
+        _tell(f"{label}: {value}")
+    _tell(f"page: {out / 'pairs' / 'card.html'}")
 
 
 def verify(split: Annotated[Path, typer.Argument(help="Folder of a split's manifest.")]) -> None:
@@ -169,7 +204,7 @@ def verify(split: Annotated[Path, typer.Argument(help="Folder of a split's manif
     from oddpair.splits.manifest import read_manifest
 
     manifest = read_manifest(split)
-    print(
+    _tell(
         f"{manifest.name}: {len(manifest):,} rows, uids sha256 {manifest.uids_sha256}: as its manifest says"
     )
 
@@ -182,23 +217,25 @@ def export(
 ) -> None:
     """Write a split as a trainer reads it: webdataset shards, a DataComp uid file or parquet."""
     from oddpair import files
-    from oddpair.retrieval.corpus import open_corpus
-    from oddpair.splits.export import export_parquet, export_uids, export_webdataset
+    from oddpair.commands.export import export_split
+    from oddpair.commands.paths import need_apart
+    from oddpair.commands.read import read_corpus
     from oddpair.splits.manifest import read_manifest
 
     manifest = read_manifest(split)
-    opened = open_corpus(corpus)
+    opened = read_corpus(corpus)
+    need_apart(corpus, out)
     with files.locked(out):
-        if kind is ExportFormat.webdataset:
-            export_webdataset(manifest, opened, out)
-        elif kind is ExportFormat.uids:
-            export_uids(manifest, out / f"{manifest.name}.npy")
-        else:
-            export_parquet(manifest, opened, out / f"{manifest.name}.parquet")
-    print(f"{manifest.name}: {len(manifest):,} rows as {kind.value} in {out}")
+        export_split(manifest, opened, out, kind.value)
+    _tell(f"{manifest.name}: {len(manifest):,} rows as {kind.value} in {out}")
 
 
-def _need(*paths: Path | None) -> None:
-    for path in paths:
-        if path is not None and not path.is_file():
-            raise Refusal(f"{path} does not exist: check the path")
+def _refuse_unused(recipe: str, options: dict[str, object]) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise Refusal(f"{option}: a recipe of kind {recipe} does not use it: leave the option out")
+
+
+def _tell(line: str) -> None:
+    # Captions, labels and names of files are other people's: none may move the cursor of a terminal.
+    print(visible(line))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from oddpair.progress import visible
+
 WORKERS = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
 
 
@@ -31,20 +33,18 @@ def demo(
     from oddpair.demo.run import run_demo
 
     report = run_demo(make_plan(size, seed=seed, rows=rows, steps=steps), out, workers=workers)
-    print(f"report: {report}")
+    print(visible(f"report: {report}"))
 
 
 def study(
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("work/study"),
     workers: WORKERS = 2,
     worlds: Annotated[int, typer.Option(min=2, help="Worlds, with seeds 0, 1, 2, …")] = 5,
-    size: Annotated[
-        str, typer.Option(help="Size of each world: study, demo or small (for tests).")
-    ] = "study",
+    size: Annotated[str, typer.Option(help="Size of each world: study or demo.")] = "study",
 ) -> None:
     """Repeat the demo on larger worlds, and pool what they say: study.json and study.html."""
     from oddpair.demo.plan import make_plan
     from oddpair.demo.study import run_study
 
     report = run_study([make_plan(size, seed=seed) for seed in range(worlds)], out, workers=workers)
-    print(f"report: {report}")
+    print(visible(f"report: {report}"))

@@ -64,9 +64,8 @@ def track(title: str, total: int, unit: str = "rows") -> Iterator[Progress]:
     """Show the progress of a block on stderr.
 
     On a terminal a bar with count, rate, time left and quarantined count; elsewhere one line every ten
-    seconds at most. Both end in one line with the rate, unless an
-    error ends the block. Silent inside a worker process, whose parent
-    tells the progress.
+    seconds at most. Both end in one line with the rate, unless an error ends the block. Silent inside a
+    worker process, whose parent tells the progress.
 
     Args:
         title: What is done, such as ``"drawing the world"``.

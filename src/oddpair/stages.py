@@ -70,6 +70,23 @@ def finish(folder: Path) -> None:
     write_json(folder / _DONE, files)
 
 
+def abandon(folder: Path) -> None:
+    """Take back the record of a stage that was begun and made no file, and the folder if nothing is left in it.
+
+    A stage that made files keeps them and their record, to go on from there.
+    """
+    folder = Path(folder)
+    if _files(folder) == [folder / _INPUTS]:
+        (folder / _INPUTS).unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of what a complete stage made, for the inputs of the stages behind it."""
+    return sha256(Path(folder) / _DONE)
+
+
 def verify(folder: Path) -> None:
     """Compare every file of a complete stage with its recorded SHA-256.
 
@@ -90,7 +107,7 @@ def _refuse_strangers(folder: Path) -> None:
     if strangers:
         raise Refusal(
             f"{folder} holds {strangers[0].relative_to(folder)} but no {_INPUTS} that says what it was made from: "
-            "choose another --out, or delete the folder to make it again"
+            "choose an empty folder"
         )
 
 

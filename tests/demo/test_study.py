@@ -11,10 +11,11 @@ import pytest
 from oddpair import files
 from oddpair.demo.analyse import as_json, explain_concepts, explain_pairs, to_table
 from oddpair.demo.plan import make_plan
-from oddpair.demo.study import pool_study, world_folder
+from oddpair.demo.study import pool_study, run_study, world_folder
 from oddpair.demo.study_report import study_tables, write_study_report
+from oddpair.errors import Refusal
 from oddpair.eval.concept_rows import ConceptRows
-from oddpair.eval.intervals import wilson
+from oddpair.eval.shares import wilson
 
 SEEDS = (0, 1, 2)
 NAMES = [f"thing {number:02d}" for number in range(24)]
@@ -101,7 +102,10 @@ def _planted(seed):
     }
     counts = {"count_text_differences": seed, "count_image_differences": 0}
     return {
-        "style": {style: dict.fromkeys(names, share) for style in ("natural", "rendition")},
+        "style": {
+            style: {**dict.fromkeys(names, share), "left_by_search": 7, "left_and_wrong": seed}
+            for style in ("natural", "rendition")
+        },
         "pairs": pairs,
         "counts": counts,
     }
@@ -138,6 +142,7 @@ def test_planted_numbers_are_summed_and_the_worst_world_is_named(study):
     planted = study["pooled"]["planted"]
     assert planted["pairs"]["held_out_tested"] == 180
     assert planted["count_differences"] == 0 + 1 + 2
+    assert planted["style"]["natural"]["left_and_wrong"] == 0 + 1 + 2
     assert planted["style"]["natural"]["precision"]["lowest"] == pytest.approx(0.97)
 
 
@@ -162,3 +167,9 @@ def test_the_study_is_json_and_its_page_has_the_same_bytes_each_time(study, tmp_
     assert write_study_report(again, tmp_path).read_bytes() == first
     for table in study_tables(again):
         assert table.title.encode() in first
+
+
+def test_a_study_of_worlds_too_small_to_learn_in_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(Refusal, match="a study needs --size demo or study"):
+        run_study([make_plan("small", seed=0), make_plan("small", seed=1)], tmp_path / "study", workers=1)
+    assert not (tmp_path / "study").exists()

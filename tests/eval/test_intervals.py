@@ -19,8 +19,8 @@ from oddpair.eval.intervals import (
     r_or_none,
     ratio_of_accuracies,
     resample,
-    wilson,
 )
+from oddpair.eval.shares import wilson
 
 
 def weighted_mean(values, weights):

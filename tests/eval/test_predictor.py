@@ -53,8 +53,8 @@ def test_losses_are_those_of_their_formulas(planted):
     rows.successes[::3] *= 7
     rows.trials[::3] *= 7
     found = cross_validate(rows, np.random.default_rng(0), folds=4)
-    mean, own = found.predictions["mean"], found.predictions["log counts + PMI"]
-    score = by_name(found)["log counts + PMI"]
+    mean, own = found.predictions["mean"], found.predictions["both log counts + PMI"]
+    score = by_name(found)["both log counts + PMI"]
     asked, accuracy = rows.trials, rows.accuracy
     r2 = 1 - (asked * (accuracy - own) ** 2).sum() / (asked * (accuracy - mean) ** 2).sum()
     nats = -(rows.successes * np.log(own) + (asked - rows.successes) * np.log(1 - own)).sum() / asked.sum()
@@ -69,21 +69,22 @@ def test_losses_are_those_of_their_formulas(planted):
 def test_the_mean_explains_nothing_and_gains_are_differences_of_scores(planted):
     scores = by_name(cross_validate(planted(0), np.random.default_rng(0)))
     assert (scores["mean"].r2.value, scores["mean"].r2.low, scores["mean"].r2.high) == (0.0, 0.0, 0.0)
-    count, full = scores["log count"], scores["log counts + PMI"]
+    count, full = scores["log count"], scores["both log counts + PMI"]
     assert full.r2_gain["log count"].value == pytest.approx(full.r2.value - count.r2.value)
     assert full.log_loss_gain["log count"].value == pytest.approx(count.log_loss.value - full.log_loss.value)
     assert list(count.r2_gain) == ["mean"]
-    assert list(full.r2_gain) == ["mean", "log count"]
+    assert list(full.r2_gain) == ["mean", "log count", "both log counts"]
+    assert list(scores["mean"].r2_gain) == []
 
 
 def test_planted_counts_and_pmi_are_worth_predicting_from(planted):
     found = cross_validate(planted(0, concepts=40, pmi=0.6), np.random.default_rng(0))
     scores = by_name(found)
     assert scores["log count"].r2.low > 0.2
-    assert scores["log counts + PMI"].r2_gain["log count"].low > 0
-    assert scores["log counts + PMI"].log_loss_gain["log count"].low > 0
+    assert scores["both log counts + PMI"].r2_gain["log count"].low > 0
+    assert scores["both log counts + PMI"].log_loss_gain["log count"].low > 0
     assert found.ceiling is not None
-    assert scores["log counts + PMI"].r2.value < found.ceiling < 1
+    assert scores["both log counts + PMI"].r2.value < found.ceiling < 1
 
 
 def test_shuffled_counts_predict_nothing(planted):

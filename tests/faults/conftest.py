@@ -142,7 +142,7 @@ class Demo:
 
     def make_reference(self) -> None:
         """Make the run that nothing disturbs, and count what it does to the files of each stage."""
-        ended = self.run(self.reference, {}, workers=2, fresh=True)
+        ended = self.run(self.reference, {})
         assert ended.status == 0, ended.stderr
         self.files = hashes(self.reference)
         assert {stage_of(name) for name in self.files} == set(STAGES)

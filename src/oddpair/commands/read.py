@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from oddpair.progress import say
 from oddpair.retrieval.concepts import Vocabulary, load_vocabulary
-from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.corpus import Corpus, open_corpus
 from oddpair.retrieval.embed import Embeddings, EmbedTask, embed_corpora, load_embeddings
 from oddpair.retrieval.mining import mine_vocabulary
+
+
+def read_corpus(path: Path) -> Corpus:
+    """Open a corpus, and say which rows of a picture folder are left out."""
+    corpus = open_corpus(path)
+    if corpus.duplicates:
+        rows, are = ("rows", "their pictures are") if corpus.duplicates > 1 else ("row", "its picture is")
+        say(f"{path}: {corpus.duplicates:,} {rows} left out, {are} byte-identical to earlier ones")
+    return corpus
 
 
 def embeddings_of(
@@ -17,7 +27,13 @@ def embeddings_of(
     """Load the corpus's embeddings from a folder, making those that are missing."""
     task = EmbedTask(corpus=corpus, out=folder, model=model, pretrained=pretrained)
     embed_corpora([task], workers=workers, title=f"embed {corpus.root.name}")
-    return load_embeddings(folder)
+    found = load_embeddings(folder)
+    bad = len(corpus) - len(found.uids)
+    if bad:
+        say(
+            f"{corpus.root}: {bad:,} of {len(corpus):,} pictures could not be decoded, listed in {folder}/quarantine/"
+        )
+    return found
 
 
 def vocabulary_of(path: Path | None, captions: Sequence[str], mined_words: int) -> Vocabulary:

@@ -53,13 +53,14 @@ def embed_query(encoder: Encoder, query: str) -> NDArray[np.float32]:
     """Embed a text or the picture at a path as one unit row, shape ``(1, d)``.
 
     Raises:
-        Refusal: If the query is the path of a file that is no picture, or is empty.
+        Refusal: If the query is empty, is the path of a file that is no picture, or reads like the path of a
+            picture that is not there.
     """
     if not query.strip():
         raise Refusal("the query is empty: give a text or the path of a picture")
-    if Path(query).suffix.lower() not in PICTURE_ENDINGS:
-        return encoder.encode_texts([query])
-    if not Path(query).is_file():
+    if not _is_file(query):
+        if Path(query).suffix.lower() not in PICTURE_ENDINGS:
+            return encoder.encode_texts([query])
         raise Refusal(f"{query} does not exist: check the path of the picture")
     try:
         return encoder.encode_pictures([decode_picture(Path(query).read_bytes())])[0]
@@ -77,6 +78,13 @@ def write_sheet(path: Path, corpus: Corpus, query: str, hits: Sequence[Hit]) -> 
     table = html.table(["place", "similarity", "uid", "caption"], rows, caption="The same as a table")
     lead = f"The {len(hits)} pictures of {corpus.root.name} nearest to “{query}”, by exact search."
     files.write_text(path, html.page("Search", [html.section("Nearest pictures", sheet, table)], lead=lead))
+
+
+def _is_file(query: str) -> bool:
+    try:
+        return Path(query).is_file()
+    except OSError:  # a text may be longer than a name can be
+        return False
 
 
 def as_thumbnail(data: bytes) -> bytes:

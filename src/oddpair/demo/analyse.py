@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,18 @@ from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.benchmarks.miniature.rows import RENDITIONS
 from oddpair.demo.plan import Plan
 from oddpair.eval.concept_rows import ConceptRows
-from oddpair.eval.intervals import Estimate, ratio_of_accuracies, wilson
+from oddpair.eval.intervals import Estimate, ratio_of_accuracies
 from oddpair.eval.matching import match_on_counts
 from oddpair.eval.pair_effects import unseen_penalty
 from oddpair.eval.pmi_effect import pmi_effect
 from oddpair.eval.predictor import COUNT, MEAN, MODELS, cross_validate
 from oddpair.eval.records import accuracy_by, read_records
+from oddpair.eval.shares import clustered_share, wilson
 from oddpair.eval.transfer import seen_to_unseen
 from oddpair.eval.trend import trend
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions
+from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.counts import Counts, count
+from oddpair.retrieval.counts import Counts, count, read_counts
 from oddpair.splits.manifest import read_manifest
 from oddpair.splits.unseen_pairs import SEEN, UNSEEN, PairTable
 
@@ -45,9 +48,7 @@ def analyse_world(plan: Plan, out: Path) -> None:
         out: The run's folder.
     """
     folder = out / "results"
-    made_from = {
-        name: files.sha256(out / name / "done.json") for name in ("world", "counts", "splits", "predictions")
-    }
+    made_from = {name: stages.digest(out / name) for name in ("world", "counts", "splits", "predictions")}
     if not stages.begin(folder, {**plan.as_inputs(), "made_from": made_from}):
         return
     # One thread: last bits then do not depend on the machine's cores, and these small fits run faster.
@@ -168,7 +169,7 @@ def pair_rows(
 
 def compare_styles(strict: pa.Table, control: pa.Table, rng: np.random.Generator) -> dict[str, Any]:
     """Compare the style-strict model with its control in each style, on the same pictures."""
-    compared = {}
+    compared: dict[str, Any] = {}
     for style in STYLES:
         hits, clusters = {}, None
         for name, records in ((STRICT, strict), (CONTROL, control)):
@@ -182,16 +183,18 @@ def compare_styles(strict: pa.Table, control: pa.Table, rng: np.random.Generator
             clusters = chosen["target"].to_pylist()
         assert clusters is not None
         compared[style] = {
-            STRICT: wilson(int(hits[STRICT].sum()), len(hits[STRICT]), what=f"accuracy on {style}, strict"),
-            CONTROL: wilson(
-                int(hits[CONTROL].sum()), len(hits[CONTROL]), what=f"accuracy on {style}, control"
-            ),
-            "ratio": ratio_of_accuracies(
+            name: clustered_share(
+                hits[name], np.ones(len(hits[name])), clusters, what=f"accuracy on {style}, {name}"
+            )
+            for name in (STRICT, CONTROL)
+        }
+        compared[style]["ratio"] = (
+            ratio_of_accuracies(
                 hits[STRICT], hits[CONTROL], clusters, rng, what=f"strict over control, {style}"
             )
             if hits[CONTROL].any()
-            else None,
-        }
+            else None
+        )
     return compared
 
 
@@ -206,14 +209,16 @@ def explain_concepts(rows: ConceptRows, rng: np.random.Generator) -> dict[str, A
 def explain_pairs(rows: ConceptRows, kinds: NDArray[np.str_], rng: np.random.Generator) -> dict[str, Any]:
     """Predict unseen pairs from seen ones, and measure what being unseen and what PMI adds to the counts."""
     seen = kinds == "seen"
+    pair = rows.pair
     accuracy = {
-        kind: wilson(
-            int(rows.successes[kinds == kind].sum()),
-            int(rows.trials[kinds == kind].sum()),
+        kind: clustered_share(
+            rows.successes[kinds == kind],
+            rows.trials[kinds == kind],
+            pair[kinds == kind],
             what=f"accuracy on {kind} pairs",
         )
         for kind in ("seen", "held-out", "rare")
-        if (kinds == kind).any()
+        if len(np.unique(pair[kinds == kind])) > 1
     }
     found: dict[str, Any] = {"accuracy": accuracy, "penalty": {}, "matched": {}, "transfer": {}}
     for kind in ("all", "held-out", "rare"):
@@ -276,6 +281,7 @@ def check_planted(out: Path) -> dict[str, Any]:
                 wilson, int((truth[after] != name).sum()), int(after.sum()), what="share of another style"
             ),
             "left_by_search": int(before.sum() - after.sum()),
+            "left_and_wrong": int((before & ~after & (truth != name)).sum()),
         }
     checked["pairs"] = _check_pairs(out, metadata)
     checked["counts"] = _check_counts(out, metadata)
@@ -310,18 +316,35 @@ def _check_pairs(out: Path, metadata: pa.Table) -> dict[str, int]:
 
 
 def _check_counts(out: Path, metadata: pa.Table) -> dict[str, int]:
-    counted = files.read_table(out / "counts" / "counts.parquet").to_pydict()
+    counts = read_counts(out / "counts")
+    assert counts.image is not None
+    assert counts.pair_image is not None
+    nested = {
+        tuple(sorted((counts.names[a], counts.names[b]))) for a, b in nested_pairs(build_vocabulary(CONCEPTS))
+    }
+    pairs = [
+        tuple(sorted((counts.names[a], counts.names[b]))) for a, b in zip(counts.a, counts.b, strict=True)
+    ]
     differences = {}
-    for column, source in (("count_text", "named"), ("count_image", "concepts")):
-        truth: dict[str, int] = dict.fromkeys(counted["name"], 0)
-        for concepts in metadata[source].to_pylist():
-            for name in concepts:
-                truth[name] += 1
-        differences[f"{column}_differences"] = sum(
-            abs(truth[name] - n) for name, n in zip(counted["name"], counted[column], strict=True)
+    for name, source, single, pair in (
+        ("count_text", "named", counts.text, counts.pair_text),
+        ("count_image", "concepts", counts.image, counts.pair_image),
+    ):
+        rows = metadata[source].to_pylist()
+        singles = Counter(concept for row in rows for concept in row)
+        together = Counter(two for row in rows for two in combinations(sorted(row), 2) if two not in nested)
+        singles.subtract(dict(zip(counts.names, single.tolist(), strict=True)))
+        together.subtract(dict(zip(pairs, pair.tolist(), strict=True)))
+        differences[f"{name}_differences"] = sum(map(abs, singles.values())) + sum(
+            map(abs, together.values())
         )
-    texts = [n for n in counted["count_text"] if n]
-    return {**differences, "largest": max(texts), "smallest": min(texts), "concepts": len(counted["name"])}
+    named = counts.text[counts.text > 0]
+    return {
+        **differences,
+        "largest": int(named.max()),
+        "smallest": int(named.min()),
+        "concepts": len(counts.names),
+    }
 
 
 def to_table(rows: ConceptRows) -> pa.Table:

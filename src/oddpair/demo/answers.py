@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oddpair.demo.concept_tables import COUNT, MEAN, sorted_styles
+from oddpair.demo.concept_tables import sorted_styles
 from oddpair.demo.numbers import IMPOSSIBLE, show_estimate, show_share, side_of
 from oddpair.demo.pair_tables import KINDS
 from oddpair.demo.tabulate import Results
+from oddpair.eval.predictor import COUNT, COUNTS, COUNTS_AND_PMI, MEAN
 from oddpair.splits.manifest import Manifest
 
-_PMI = "log counts + PMI"
 _VERDICTS = {
     "above": "unseen pairs are easier",
     "below": "unseen pairs are harder",
@@ -29,7 +29,7 @@ def say_styles(results: Results) -> str:
         else:
             found[side_of(ratio, 1.0, 2)].append(f"{style} ({show_estimate(ratio, 2)})")
     sentences = {
-        "below": "Without other styles in its training set the model is worse than its control on {}.",
+        "below": "Trained on natural rows alone, as far as they can be sorted, the model is worse than its control on {}.",
         "above": "It is better than its control on {}.",
         "neither": "No difference can be told on {}.",
         "none": "On {} the control has no hit, so there is no ratio.",
@@ -49,8 +49,9 @@ def say_search(planted: Mapping[str, Any], split: Manifest) -> str:
     return (
         f"The search took {found['left_by_search']:,} rows out of the natural split: their similarity to a test "
         f"picture of another style is above {split.parameters['similarity_threshold']:.3f}, the "
-        f"{split.parameters['quantile']:.0%} quantile of rows that are natural by hand label. By the world's own "
-        f"record, rows of another style were {show_share(found['wrong_before_search'], 2)} before and are "
+        f"{100 * split.parameters['quantile']:g} % quantile of rows that are natural by hand label. By the world's own "
+        f"record {found['left_and_wrong']:,} of them are of another style, whose share was "
+        f"{show_share(found['wrong_before_search'], 2)} before and is "
         f"{show_share(found['wrong_after_search'], 2)} after."
     )
 
@@ -149,13 +150,13 @@ def say_pmi(results: Results) -> str:
         said.append(f"{verdict} (partial r = {show_estimate(found[name], 2)}).")
     scores = results["pairs"]["cross_validation"]
     if IMPOSSIBLE not in scores:
-        gain = _score(scores["scores"], _PMI)["r2_gain"][COUNT]
+        gain = _score(scores["scores"], COUNTS_AND_PMI)["r2_gain"][COUNTS]
         verdict = {
-            "above": "predict held-out concepts better than the target's log count alone",
-            "below": "predict held-out concepts worse than the target's log count alone",
-            "neither": "cannot be told from the target's log count alone on held-out concepts",
+            "above": "PMI adds to both log counts",
+            "below": "PMI takes away from both log counts",
+            "neither": "no gain of PMI over both log counts can be told",
         }[side_of(gain, 0.0, 3)]
-        said.append(f"Partner count and PMI {verdict} (R² gained {show_estimate(gain, 3)}).")
+        said.append(f"For concepts that the fit has not met, {verdict} (R² gained {show_estimate(gain, 3)}).")
     return " ".join(said)
 
 
@@ -171,14 +172,18 @@ def say_planted(results: Results) -> str:
     ]
     return " ".join(
         (
-            f"All {pairs['held_out_tested']:,} tested held-out pairs were found unseen."
+            "No held-out pair was tested."
+            if not pairs["held_out_tested"]
+            else f"All {pairs['held_out_tested']:,} tested held-out pairs were found unseen."
             if not lost
             else f"{lost:,} of {pairs['held_out_tested']:,} tested held-out pairs were not found unseen.",
             f"None of the {pairs['found_unseen']:,} pairs called unseen is named in a caption or shown in a picture."
             if not wrong
             else f"{wrong:,} of {pairs['found_unseen']:,} pairs called unseen are named or shown: that is an error.",
-            f"Of {pairs['silent_but_shown']:,} tested pairs that a picture shows and no caption names, the search "
-            f"alone found {pairs['silent_but_shown_found_by_search']:,}.",
+            f"The tags here are the world's own record, so they miss no picture. Of {pairs['silent_but_shown']:,} tested "
+            "pairs that a picture shows and no caption names, the pictures nearest to the test pictures, with their "
+            f"tags, show {pairs['silent_but_shown_found_by_search']:,}: the others would be missed where only what the "
+            "search finds can be tagged.",
             "Every count equals the world's record."
             if not differences
             else f"Counts differ from the world's record by {differences:,}: that is an error.",

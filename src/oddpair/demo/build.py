@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddpair import files, stages
+from oddpair import stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.benchmarks.miniature.draw import draw_corpus, draw_tests, write_truth
 from oddpair.benchmarks.miniature.rows import ChosenPair, choose_test_pairs
@@ -93,7 +93,7 @@ def embed_world(run: Run) -> None:
 def count_world(run: Run) -> None:
     """Count concepts and pairs in the corpus's captions and, by its tags, in its pictures."""
     folder, world = run.out / "counts", run.out / "world"
-    if not stages.begin(folder, {"world": _done(world)}):
+    if not stages.begin(folder, {"world": stages.digest(world)}):
         return
     metadata = open_corpus(world / "corpus").metadata()
     vocabulary = build_vocabulary(CONCEPTS)
@@ -108,7 +108,7 @@ def export_training(run: Run) -> None:
     corpus = open_corpus(run.out / "world" / "corpus")
     for name in MODELS:
         folder = run.out / "shards" / name
-        if stages.begin(folder, {"splits": _done(run.out / "splits")}):
+        if stages.begin(folder, {"splits": stages.digest(run.out / "splits")}):
             export_webdataset(read_manifest(run.out / "splits" / name), corpus, folder)
             stages.finish(folder)
 
@@ -126,7 +126,12 @@ def train_models(run: Run) -> None:
     jobs = []
     for name in MODELS:
         shards, folder = run.out / "shards" / name, run.out / "models" / name
-        inputs = {"shards": _done(shards), "steps": plan.steps, "seed": plan.seed, "torch": version("torch")}
+        inputs = {
+            "shards": stages.digest(shards),
+            "steps": plan.steps,
+            "seed": plan.seed,
+            "torch": version("torch"),
+        }
         if stages.begin(folder, inputs):
             jobs.append(_Training(shards=shards, folder=folder, plan=plan))
     if not jobs:
@@ -176,7 +181,3 @@ def _steps(folder: Path) -> int:
         return int((folder / STEP).read_text())
     except (OSError, ValueError):
         return 0
-
-
-def _done(folder: Path) -> str:
-    return files.sha256(folder / "done.json")

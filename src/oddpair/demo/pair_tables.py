@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.demo.numbers import IMPOSSIBLE, show_estimate, show_number
 from oddpair.demo.tabulate import NONE, Results, Table, impossible_table
+from oddpair.eval.pairs import chance
 from oddpair.splits.unseen_pairs import PairTable
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ def pair_accuracy_table(results: Results) -> Table:
         title="Accuracy on pairs",
         caption=(
             'Picture of A and B, texts "a photo of X and B" for every X: a hit if X = A. Both orders of every '
-            "pair. Nothing is controlled here: the kinds differ in how often their concepts occur."
+            "pair. Nothing is controlled here: the kinds differ in how often their concepts occur. Chance is "
+            f"{100 * chance(len(CONCEPTS)):.1f} %."
         ),
         columns=("pairs", "accuracy", "gap to seen, points", "n questions"),
         rows=tuple(

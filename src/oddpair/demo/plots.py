@@ -15,8 +15,8 @@ from oddpair.demo.pair_tables import UNSEEN_KINDS
 from oddpair.demo.tabulate import Results
 from oddpair.eval import figures
 from oddpair.eval.concept_rows import LOG_COUNT, PMI
-from oddpair.eval.intervals import wilson
 from oddpair.eval.logistic import Band, fit, predict
+from oddpair.eval.shares import wilson
 from oddpair.eval.transfer import FEATURES
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oddpair import files, stages
+from oddpair import stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.benchmarks.miniature.prompts import all_pairs, concept_prompts, pair_prompts
 from oddpair.eval.pairs import both_orders, conditional_hits
@@ -41,7 +41,7 @@ def predict_world(out: Path, models: tuple[str, ...], *, workers: int) -> None:
     """
     folder = out / "predictions"
     made_from = {
-        f"{model}/{name}": files.sha256(out / "model-embeddings" / model / name / "done.json")
+        f"{model}/{name}": stages.digest(out / "model-embeddings" / model / name)
         for model in models
         for name in (*SINGLES, "pairs")
     }

@@ -11,9 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from oddpair import files, html
+from oddpair import files, html, stages
 from oddpair.demo import answers, plots
-from oddpair.demo.concept_tables import CONTROL, STRICT, sorted_styles
+from oddpair.demo.analyse import CONTROL, STRICT
+from oddpair.demo.concept_tables import sorted_styles
 from oddpair.demo.numbers import show_number
 from oddpair.demo.pair_tables import KINDS
 from oddpair.demo.pictures import STYLES, LeftRow, choose_world_pictures, rows_that_left
@@ -292,7 +293,7 @@ def show_making(out: Path, results: Results) -> html.Section:
         html.card("Versions", _versions(out)),
         html.card(
             "What each stage left: sha256 of its list of files",
-            [(name, files.sha256(out / name / "done.json")) for name in _STAGES],
+            [(name, stages.digest(out / name)) for name in _STAGES],
         ),
         note="Equal bytes are promised on one machine and one set of versions, equal decisions elsewhere.",
     )

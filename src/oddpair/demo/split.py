@@ -37,7 +37,7 @@ def split_world(plan: Plan, out: Path) -> None:
     """
     folder = out / "splits"
     made_from = {
-        name: files.sha256(out / name / "done.json")
+        name: stages.digest(out / name)
         for name in (
             "world",
             "counts",

@@ -14,6 +14,7 @@ from oddpair import __version__, files
 from oddpair.demo.analyse import STYLES, as_json, from_table
 from oddpair.demo.plan import Plan
 from oddpair.demo.run import run_stages
+from oddpair.errors import Refusal
 from oddpair.eval.concept_rows import ConceptRows
 from oddpair.eval.intervals import Estimate, mean_over_worlds, pool_worlds
 from oddpair.eval.predictor import COUNT, MEAN, MODELS, cross_validate
@@ -21,6 +22,7 @@ from oddpair.progress import say
 
 Results = dict[str, Any]
 STUDY_FILE = "study.json"
+FEWEST_STEPS = 300
 KINDS = ("all", "held-out", "rare")
 _CONCEPT_STREAM, _PAIR_STREAM = 41, 42
 
@@ -39,6 +41,10 @@ def run_study(plans: Sequence[Plan], out: Path, *, workers: int) -> Path:
     from oddpair.demo.study_report import study_tables, write_study_report
     from oddpair.demo.tables import show
 
+    if plans[0].steps < FEWEST_STEPS:
+        raise Refusal(
+            f"{plans[0].steps} training steps teach a model nothing to pool: a study needs --size demo or study"
+        )
     with files.locked(out):
         for plan in plans:
             say(f"world {plan.seed}")
@@ -134,7 +140,9 @@ def _pool_styles(worlds: Sequence[Results]) -> Results:
 
 
 def _pool_pairs(worlds: Sequence[Results]) -> Results:
-    pooled: Results = {"accuracy": {}, "penalty": {}, "matched": {}, "bias": {}, "r_unseen": {}}
+    pooled: Results = {
+        name: {} for name in ("accuracy", "penalty", "matched", "matched_share", "bias", "r_unseen")
+    }
     for kind in ("seen", "held-out", "rare"):
         pooled["accuracy"][kind] = _pool_shares(
             [world["pairs"]["accuracy"][kind]["value"] for world in worlds], f"accuracy on {kind} pairs"
@@ -155,6 +163,11 @@ def _pool_pairs(worlds: Sequence[Results]) -> Results:
             [world["pairs"]["matched"][kind]["difference"]["value"] for world in worlds],
             what=f"unseen minus seen of equal counts, {kind}, points",
         )
+        shares = [
+            entry["n_matched"] / (entry["n_matched"] + entry["n_unmatched"])
+            for entry in (world["pairs"]["matched"][kind] for world in worlds)
+        ]
+        pooled["matched_share"][kind] = {"lowest": min(shares), "highest": max(shares)}
         transfer = [world["pairs"]["transfer"][kind] for world in worlds]
         pooled["bias"][kind] = mean_over_worlds(
             [entry["bias"]["value"] for entry in transfer],
@@ -197,6 +210,10 @@ def _pool_planted(worlds: Sequence[Results]) -> Results:
                     ),
                 }
                 for name in ("precision", "recall", "wrong_before_search", "wrong_after_search")
+            }
+            | {
+                name: sum(entry["style"][style][name] for entry in planted)
+                for name in ("left_by_search", "left_and_wrong")
             }
             for style in ("natural", "rendition")
         },

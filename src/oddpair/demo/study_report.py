@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oddpair import files, html
-from oddpair.demo.concept_tables import CONTROL, STRICT
+from oddpair.demo.analyse import CONTROL, STRICT
 from oddpair.demo.numbers import show_estimate, show_number, show_share
 from oddpair.demo.pair_tables import UNSEEN_KINDS
 from oddpair.demo.tabulate import Table
@@ -144,14 +144,14 @@ def _predictions(part: str, title: str, study: Results) -> Table:
             "concepts. R2 that the noise of finite test pictures allows: "
             f"{'unknown' if ceiling is None else show_number(ceiling, 3)}."
         ),
-        columns=("model", "R2", "log loss", "mean absolute error, points", "R2 over log count"),
+        columns=("model", "R2", "log loss", "mean absolute error, points", "R2 gained over the model above"),
         rows=tuple(
             (
                 score["model"],
                 show_estimate(score["r2"]),
                 show_estimate(score["log_loss"]),
                 show_estimate(score["absolute_error"], 1),
-                show_estimate(score["r2_gain"]["log count"]) if "log count" in score["r2_gain"] else "–",
+                show_estimate([*score["r2_gain"].values()][-1]) if score["r2_gain"] else "–",
             )
             for score in found["scores"]
         ),
@@ -180,7 +180,7 @@ def _unseen(study: Results) -> Table:
                 shown,
                 show_share(pairs["accuracy"][kind]) if kind in pairs["accuracy"] else "–",
                 show_estimate(pairs["penalty"][kind]["points"]["over_worlds"], 1),
-                show_estimate(pairs["matched"][kind], 1),
+                f"{show_estimate(pairs['matched'][kind], 1)}, {_share_range(pairs['matched_share'][kind])} of rows",
                 show_estimate(pairs["bias"][kind], 1),
                 show_estimate(pairs["r_unseen"][kind]["r"], 2),
             )
@@ -224,6 +224,12 @@ def _planted(study: Results) -> Table:
                 f"{show_number(100 * before, 2)} %, {show_number(100 * after, 2)} %",
             )
         )
+        rows.append(
+            (
+                f"rows that left {style} by the search, of these of other styles",
+                f"{entry['left_by_search']:,}, {entry['left_and_wrong']:,}",
+            )
+        )
     pairs = planted["pairs"]
     rows += [
         (
@@ -235,7 +241,7 @@ def _planted(study: Results) -> Table:
             f"{pairs['found_unseen_but_shown_or_named']:,}",
         ),
         (
-            "pairs shown together that no caption names: found by the search alone",
+            "pairs shown together that no caption names: found by the search, with the tags of what it found",
             f"{pairs['silent_but_shown_found_by_search']:,} of {pairs['silent_but_shown']:,}",
         ),
         ("counts that differ from the truth", f"{planted['count_differences']:,}"),
@@ -280,6 +286,10 @@ def _worlds(study: Results) -> Table:
             tuple(row(seed, world)) for seed, world in zip(study["seeds"], study["worlds"], strict=True)
         ),
     )
+
+
+def _share_range(entry: Results) -> str:
+    return f"{show_number(100 * entry['lowest'], 0)} to {show_number(100 * entry['highest'], 0)} %"
 
 
 def _table(table: Table) -> str:
