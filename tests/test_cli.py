@@ -46,11 +46,9 @@ def invoke(*arguments):
 
 
 def left_in(folder):
-    """What a refused command left: nothing but the lock, the empty record of a stage and empty folders."""
+    """What a refused command left: nothing but the lock and empty folders."""
     return sorted(
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in (".lock", "inputs.json")
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"
     )
 
 
@@ -91,6 +89,7 @@ def broken(tmp_path_factory, folder, drawn, transformer):
     (place / "no.yaml").write_text("a: [")
     (place / "tags.parquet").write_bytes(b"PAR1 no table")
     (place / "html.jpg").write_bytes(b"<html></html>")
+    (place / "q.txt").write_text("a cat")
     (place / "manifest").mkdir()
     (place / "manifest" / "manifest.json").write_text(json.dumps({"format_version": 1, "name": "x"}))
     shutil.copytree(transformer, place / "model")
@@ -158,13 +157,14 @@ def test_a_corpus_that_is_none_is_refused_in_one_line_with_the_remedy(broken, tm
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["embed", "search", "style-strict"])
+@pytest.mark.parametrize("verb", CORPUS_VERBS)
 def test_a_truncated_shard_is_refused_by_its_name(broken, tmp_path, verb):
     line = invoke(*CORPUS_VERBS[verb](broken / "truncated", tmp_path / "out"))
     assert line is not None
     assert "00001.tar" in line
     assert "\n" not in line
-    assert not [name for name in left_in(tmp_path) if name.endswith(("manifest.json", "done.json", ".html"))]
+    assert "the shard is truncated; download it again" in line
+    assert left_in(tmp_path) == []
 
 
 def bad_arguments(broken, folder, split, out):
@@ -193,10 +193,50 @@ def bad_arguments(broken, folder, split, out):
             ("search", folder, "none.jpg", "--out", out / "s.html", "--workers", 1),
             "none.jpg does not exist: check the path",
         ),
+        "query of no picture": (
+            ("search", folder, broken / "q.txt", "--out", out / "s.html", "--workers", 1),
+            "q.txt: not a picture: give a JPEG",
+        ),
+        "page is a folder": (
+            ("search", folder, "a cat", "--out", broken / "empty"),
+            "empty is a folder: give the HTML file to write",
+        ),
         "bad query": (html, "html.jpg: not a picture: give a JPEG"),
         "missing vocabulary": (
             ("count", folder, "--out", out, "--vocabulary", broken / "none.txt"),
             "none.txt does not exist: check the path",
+        ),
+        "vocabulary is a folder": (
+            ("count", folder, "--out", out, "--vocabulary", broken / "empty"),
+            "empty is a folder, needed a file: check the path",
+        ),
+        "weights beside a model": (
+            ("embed", folder, "--out", out, "--pretrained", "openai"),
+            "model 'reference' has its own weights, and --pretrained openai would go unused: leave",
+        ),
+        "tags of another recipe": (
+            ("split", "style-strict", "--corpus", folder, "--out", out, "--tags", broken / "tags.parquet"),
+            "--tags: a recipe of kind style-strict does not use it: leave the option out",
+        ),
+        "vocabulary of another recipe": (
+            ("split", "style-strict", "--corpus", folder, "--out", out, "--vocabulary", broken / "empty.txt"),
+            "--vocabulary: a recipe of kind style-strict does not use it",
+        ),
+        "model of another recipe": (
+            ("split", "unseen-pairs", "--corpus", folder, "--out", out, "--model", "RN50"),
+            "--model: a recipe of kind unseen-pairs does not use it",
+        ),
+        "weights of another recipe": (
+            ("split", "unseen-pairs", "--corpus", folder, "--out", out, "--pretrained", "openai"),
+            "--pretrained: a recipe of kind unseen-pairs does not use it",
+        ),
+        "embeddings of another recipe": (
+            ("split", "unseen-pairs", "--corpus", folder, "--out", out, "--embeddings", out / "e"),
+            "--embeddings: a recipe of kind unseen-pairs does not use it",
+        ),
+        "embeddings is a file": (
+            ("search", folder, "a cat", "--out", out / "s.html", "--embeddings", broken / "file.tar"),
+            "file.tar is a file: choose a folder",
         ),
         "empty vocabulary": (("count", folder, "--out", out, "--vocabulary", broken / "empty.txt"), "empty.txt"),
         "missing tags": (("count", folder, "--out", out, "--tags", broken / "none"), "none does not exist: check"),
@@ -239,7 +279,7 @@ def bad_arguments(broken, folder, split, out):
         "unknown size": (("demo", "--size", "tiny", "--out", out), "no size 'tiny': use demo, study or small"),
         "few rows": (("demo", "--rows", 10, "--out", out), "a world of 10 rows is too small for its splits: use"),
         "unknown study": (("study", "--size", "tiny", "--out", out), "no size 'tiny': use demo, study or small"),
-        "out is a file": (("count", folder, "--out", broken / "file.tar"), "is a file, not a folder: choose another --out"),
+        "out is a file": (("count", folder, "--out", broken / "file.tar"), "file.tar is a file: choose a folder"),
     }  # fmt: skip
 
 
@@ -369,3 +409,182 @@ def test_a_changed_uid_list_fails_verification(split, tmp_path):
     line = invoke("verify", copied)
     assert line is not None
     assert "one of them was changed, make the split again" in line
+
+
+def bytes_below(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def shards(drawn, tmp_path):
+    """A corpus of shards that a test may try to spoil, and a split of it."""
+    corpus = shutil.copytree(drawn, tmp_path / "corpus")
+    uids = tuple(sorted(open_corpus(corpus).metadata()["uid"].to_pylist()[:7]))
+    write_manifest(tmp_path / "seven", Manifest(name="seven", recipe="hand", uids=uids))
+    return corpus
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "uids", "parquet"])
+@pytest.mark.parametrize("out", ["corpus", "corpus/export", ".", "link"])
+def test_an_export_into_around_or_over_the_corpus_is_refused_before_anything_is_written(
+    shards, tmp_path, out, kind
+):
+    (tmp_path / "link").symlink_to(shards)
+    before = bytes_below(tmp_path)
+    line = invoke("export", tmp_path / "seven", "--corpus", shards, "--out", tmp_path / out, "--as", kind)
+    assert line is not None
+    assert re.search("is the corpus, which is never written to: choose|lie one in the other: choose", line)
+    assert bytes_below(tmp_path) == before
+
+
+def test_an_export_over_another_splits_is_refused_and_the_same_again_changes_nothing(shards, split, tmp_path):
+    arguments = ("export", tmp_path / "seven", "--corpus", shards, "--out", tmp_path / "out")
+    assert invoke(*arguments) is None
+    before = bytes_below(tmp_path / "out")
+    uids = tuple(sorted(open_corpus(shards).metadata()["uid"].to_pylist()[7:14]))
+    write_manifest(tmp_path / "other", Manifest(name="other", recipe="hand", uids=uids))
+    line = invoke("export", tmp_path / "other", "--corpus", shards, "--out", tmp_path / "out")
+    assert line is not None
+    assert 'was made with split="seven"' in line
+    line = invoke(*arguments, "--as", "uids")
+    assert line is not None
+    assert 'was made with format="webdataset", now format="uids": choose another --out' in line
+    assert invoke(*arguments) is None
+    assert bytes_below(tmp_path / "out") == before
+
+
+def test_an_export_among_files_of_unknown_origin_is_refused_without_a_word_of_deleting_them(shards, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "00000.tar").write_bytes(b"mine")
+    line = invoke("export", tmp_path / "seven", "--corpus", shards, "--out", tmp_path / "mine")
+    assert line is not None
+    assert line.endswith("choose an empty folder")
+    assert (tmp_path / "mine" / "00000.tar").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("verb", ["embed", "count", "style-strict", "unseen-pairs"])
+def test_no_verb_leaves_even_a_lock_in_the_corpus(folder, verb):
+    before = bytes_below(folder)
+    line = invoke(*CORPUS_VERBS[verb](folder, folder))
+    assert line is not None
+    assert line.endswith("is the corpus, which is never written to: choose another folder")
+    assert bytes_below(folder) == before
+
+
+@pytest.mark.parametrize("verb", ["search", "style-strict"])
+def test_embeddings_are_not_made_in_the_corpus(folder, tmp_path, verb):
+    before = bytes_below(folder)
+    line = invoke(*CORPUS_VERBS[verb](folder, tmp_path / "out"), "--embeddings", folder)
+    assert line is not None
+    assert "is the corpus, which is never written to" in line
+    assert bytes_below(folder) == before
+    assert left_in(tmp_path) == []
+
+
+def test_corpora_of_one_name_searched_into_one_folder_have_embeddings_of_their_own(
+    folder, write_folder, noise, as_bytes, tmp_path
+):
+    other = write_folder(tmp_path / "folder", {"a.png": as_bytes(noise(99))}, ["a bird"])
+    for corpus in (folder, other, folder):
+        options = ("--out", tmp_path / "work" / "s.html", "--workers", 1)
+        assert invoke("search", corpus, "a bird", *options) is None
+    made = sorted(path.name for path in (tmp_path / "work" / "embeddings").iterdir())
+    assert len(made) == 2
+    assert all(re.fullmatch(r"folder-[0-9a-f]{12}", name) for name in made)
+
+
+def test_splits_of_two_corpora_side_by_side_have_embeddings_of_their_own(folder, drawn, tmp_path):
+    for name, corpus in (("one", folder), ("two", drawn)):
+        # Too few labels to certify anything: what matters is where the embeddings lie.
+        line = invoke(*CORPUS_VERBS["style-strict"](corpus, tmp_path / name))
+        assert line is None or "choose another" not in line
+        assert (tmp_path / name / "embeddings" / "done.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_what_is_printed_of_captions_and_cards_moves_no_cursor(write_folder, noise, as_bytes, tmp_path):
+    corpus = write_folder(tmp_path / "c", {"a.png": as_bytes(noise(1))}, ["a cat\x1b[2J\x07\u202etac"])
+    options = ["--out", str(tmp_path / "s.html"), "--workers", "1"]
+    result = CliRunner().invoke(cli.app, ["search", str(corpus), "a cat", *options], catch_exceptions=False)
+    assert r"a cat\x1b[2J\x07\u202etac" in result.stdout
+    assert not set("\x1b\x07\u202e") & set(result.stdout)
+
+
+def test_rows_that_are_left_out_are_told_and_too_many_bad_pictures_exit_3(
+    write_folder, noise, as_bytes, tmp_path
+):
+    pictures = {f"{number}.png": as_bytes(noise(number)) for number in range(4)}
+    pictures |= {"copy.png": pictures["0.png"], "again.png": pictures["0.png"], "bad.png": b"<html>"}
+    corpus = write_folder(tmp_path / "c", pictures, ["a cat"] * 7)
+    out = tmp_path / "out"
+    result = call("embed", corpus, "--out", out, "--workers", 1)
+    assert result.returncode == 3
+    said = result.stderr.splitlines()
+    assert f"{corpus}: 2 rows left out, their pictures are byte-identical to earlier ones" in said
+    assert f"{corpus}: 1 of 5 pictures could not be decoded, listed in {out}/quarantine/" in said
+    assert said[-1] == "oddpair: done, but 20.00% of the pictures are bad, --max-bad is 0.001"
+    assert result.stdout.startswith("4 rows of dimension 128")
+    assert (out / "done.json").is_file()
+    assert call("embed", corpus, "--out", out, "--max-bad", 0.2).returncode == 0
+
+
+def test_the_help_of_tags_says_the_threshold():
+    from oddpair.commands.count import TAG_THRESHOLD
+
+    for verb in ("count", "split"):
+        said = CliRunner().invoke(cli.app, [verb, "--help"]).stdout
+        assert f"score is above {TAG_THRESHOLD}" in " ".join(re.sub("[│\n]", " ", said).split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("embed", "corpus"), "Missing option '--out': see oddpair embed --help"),
+        (("embed", "corpus", "--out", "x", "--nope"), "No such option: --nope"),
+        (("embed", "corpus", "--out", "x", "--workers", "0"), "Invalid value for '--workers': "),
+        (("embed", "corpus", "--out", "x", "--workers", "two"), "Invalid value for '--workers': "),
+        (("export", "s", "--corpus", "c", "--out", "x", "--as", "csv"), "Invalid value for '--as': "),
+        (("verify",), "Missing argument '"),
+        (("divide",), "No such command 'divide': see oddpair --help"),
+    ],
+)
+def test_a_wrong_command_line_exits_2_with_one_line(arguments, line, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["oddpair", *arguments])
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"oddpair: {line}")
+    assert said.err.count("\n") == 1
+    assert said.err.endswith("--help\n")
+
+
+def test_without_a_verb_the_help_is_printed(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["oddpair"])
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    assert "Usage" in said.out + said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_long_text_is_no_path(folder, tmp_path):
+    text = "a cat and a dog " * 40
+    assert invoke("search", folder, text, "--out", tmp_path / "s.html", "--workers", 1) is None
+
+
+def test_a_refused_split_leaves_no_begun_stage(folder, tmp_path):
+    (tmp_path / "one.txt").write_text("cat\n")
+    options = ("--vocabulary", tmp_path / "one.txt")
+    line = invoke(*CORPUS_VERBS["unseen-pairs"](folder, tmp_path / "pairs"), *options)
+    assert line is not None
+    assert "lower minimum_count in the recipe" in line
+    assert not (tmp_path / "pairs" / "pairs").exists()
+    assert (tmp_path / "pairs" / "counts" / "done.json").is_file()
+    line = invoke(*CORPUS_VERBS["style-strict"](folder, tmp_path / "styles"))
+    assert line is not None
+    assert "precision" in line
+    assert not (tmp_path / "styles" / "splits").exists()

@@ -52,7 +52,7 @@ def main() -> None:
     # Nothing is fetched from a hub unless a verb is told to.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="oddpair", standalone_mode=False))
     except _Misuse as error:
         line = error.format_message()
         if not line:  # no verb was given, and the help has been printed

@@ -285,7 +285,9 @@ class Demo:
             text=True,
         )
         assert server.stdout is not None
-        assert server.stdout.readline() == "ready\n"
+        if server.stdout.readline() != "ready\n":
+            server.communicate()
+            raise RuntimeError("the libraries cannot be loaded, see the traceback above")
         return server
 
     def _environment(self) -> dict[str, str]:

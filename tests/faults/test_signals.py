@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-# Where workers work, where the main process does, where workers run for long, and where little is left to do.
+# Where workers work, where the main process does, and where workers run for long.
 PLACES: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("draw", {"where": "worker"}, 2),
     ("split", {}, 1),
     ("train", {"where": "worker", "delay": 0.5}, 2),
-    ("report", {}, 1),
 )
 
 

@@ -139,10 +139,29 @@ def test_verify_refuses_a_stage_that_is_not_complete(folder):
 def test_files_of_unknown_origin_are_refused_and_kept(tmp_path):
     write_text(tmp_path / "a" / "deep" / "thesis.txt", "mine")
     with pytest.raises(
-        Refusal, match=r"a holds deep/thesis\.txt but no inputs\.json that says what it was made"
+        Refusal,
+        match=r"thesis\.txt but no inputs\.json that says what it was made from: choose an empty folder$",
     ):
         begin(tmp_path / "a", {"rows": 1})
     assert [path.name for path in (tmp_path / "a").rglob("*")] == ["deep", "thesis.txt"]
+
+
+def test_an_abandoned_stage_that_made_nothing_leaves_nothing(tmp_path):
+    assert begin(tmp_path / "a", {"rows": 1})
+    stages.abandon(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    stages.abandon(tmp_path / "a")
+
+
+def test_an_abandoned_stage_keeps_its_lock_and_files_that_it_made_with_their_record(tmp_path):
+    assert begin(tmp_path / "a", {"rows": 1})
+    (tmp_path / "a" / ".lock").touch()
+    stages.abandon(tmp_path / "a")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == [".lock"]
+    make(tmp_path / "b", {"rows": 1}, {"f": "f"})
+    (tmp_path / "b" / "done.json").unlink()
+    stages.abandon(tmp_path / "b")
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["f", "inputs.json"]
 
 
 def test_empty_folders_and_hidden_files_are_no_obstacle(tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.shards import make_keys, write_shard
+from oddpair.retrieval.tars import write_tar
 
 PICTURES = Path(__file__).parents[3] / "shared" / "pictures"
 
@@ -82,10 +83,25 @@ def test_metadata_agrees_with_the_rows_of_every_shard_in_order(shards):
     assert table["shard"].to_pylist() == ["00000"] * 3 + ["00001"] * 2
 
 
-def test_metadata_opens_no_tar(shards):
+def test_of_a_tar_metadata_needs_no_more_than_its_end(shards):
     for tar in shards.glob("*.tar"):
-        tar.write_bytes(b"broken")
+        tar.write_bytes(b"broken".ljust(512) + bytes(1024))
     assert open_corpus(shards).metadata().num_rows == 5
+
+
+@pytest.mark.parametrize("kept", [0, 100, 512, 1000, 1024, -512, -1])
+def test_a_tar_that_is_cut_short_is_refused_at_opening(shards, kept):
+    last = sorted(shards.glob("*.tar"))[-1]
+    write_tar(last, [("000010000.jpg", b"x" * 700)])
+    # Our tars are filled to whole records with zeros; others end right after the end mark.
+    data = last.read_bytes()[: 512 + 1024 + 1024]
+    last.write_bytes(data)
+    assert open_corpus(shards).metadata().num_rows == 5
+    last.write_bytes(data[:kept])
+    with pytest.raises(
+        Refusal, match=rf"{last.name} ends at byte {len(data[:kept])} .*: the shard is truncated; download"
+    ):
+        open_corpus(shards)
 
 
 def test_without_a_uid_column_the_uid_is_the_hash_of_laion_as_unsigned_hex(tmp_path):

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -316,6 +317,47 @@ def test_image_counts_never_rise_with_the_threshold(tmp_path_factory, rows):
         load_tags(path, VOCABULARY, list("xyz"), threshold).sum(axis=0) for threshold in (0.0, 0.3, 0.7, 1.0)
     ]
     assert all(np.all(low >= high) for low, high in itertools.pairwise(totals))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "line"),
+    [
+        ("score", ["0.5"], "string in column 'score', needed numbers"),
+        ("score", [[0.5]], "list<element: double> in column 'score', needed numbers"),
+        ("score", [True], "bool in column 'score', needed numbers"),
+        ("concept", [3], "int64 in column 'concept', needed text"),
+        ("concept", [["cat"]], "list<element: string> in column 'concept', needed text"),
+        ("uid", [7], "int64 in column 'uid', needed text"),
+        ("uid", [None], "null in column 'uid', needed text"),
+    ],
+)
+def test_tags_of_another_type_are_refused_by_column_and_type(tmp_path, column, values, line):
+    rows = {"uid": ["x"], "concept": ["cat"], "score": [0.9]}
+    pq.write_table(pa.table(rows | {column: values}), tmp_path / "tags.parquet")
+    with pytest.raises(Refusal, match=rf"tags\.parquet has {re.escape(line)}: write it so"):
+        load_tags(tmp_path / "tags.parquet", VOCABULARY, ["x"], 0.5)
+
+
+@pytest.mark.parametrize("score", [pa.float16(), pa.float64(), pa.int8()])
+@pytest.mark.parametrize("text", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_tags_in_other_types_of_text_and_numbers_are_read(tmp_path, text, score):
+    rows = {
+        "uid": pa.array(["x", "y"]).cast(text),
+        "concept": pa.array(["cat", "cat"]).cast(text),
+        "score": pa.array(np.array([1, 0], score.to_pandas_dtype())),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "tags.parquet")
+    tags = load_tags(tmp_path / "tags.parquet", VOCABULARY, ["y", "x"], 0.5).toarray()
+    assert tags.sum() == 1
+    assert tags[1, VOCABULARY.names.index("cat")]
+
+
+def test_tags_of_another_corpus_are_refused(tmp_path):
+    path = write_tags(tmp_path / "tags.parquet", ("x", "cat", 0.5), ("y", "cat", 0.9))
+    with pytest.raises(
+        Refusal, match=r"tags\.parquet tags none of the 2 uids of the corpus: use the tags of"
+    ):
+        load_tags(path, VOCABULARY, ["a", "b"], 0.5)
 
 
 def test_tags_that_cannot_be_used_are_refused(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -159,15 +160,30 @@ def test_an_unusable_name_is_refused_with_the_remedy(model, pretrained, line):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("model", ["reference", "local-dir:/no/such"])
+def test_weights_beside_a_model_that_has_its_own_are_refused(model):
+    for call in (load_encoder, identify_encoder):
+        with pytest.raises(
+            Refusal, match=f"model '{model}' has its own weights, and --pretrained openai would go unused"
+        ):
+            call(model, "openai")
+
+
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("tag", ["yfcc15m", "openai"])
-def test_a_tag_whose_weights_are_not_on_disk_is_refused_and_not_fetched(tag, tmp_path, monkeypatch):
+def test_a_tag_whose_weights_are_not_on_disk_is_refused_in_silence_and_not_fetched(
+    tag, tmp_path, monkeypatch, caplog
+):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(
-        Refusal, match=rf"missing, and nothing is fetched|weights {tag} cannot be loaded into RN50"
+        Refusal,
+        match=rf"missing, and nothing is fetched|weights of tag {tag} of RN50 are not on this machine",
     ):
         load_encoder("RN50", tag)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    logging.getLogger("after").error("heard")
+    assert caplog.messages[-1] == "heard"
 
 
 @pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_model.safetensors"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.tars import BLOCK, read_samples, write_tar
+from oddpair.retrieval.tars import BLOCK, check_end, read_samples, write_tar
 
 SAMPLES = [
     (f"{row:09d}", {"jpg": bytes([row]) * (300 * row), "json": b"{}", "txt": b"a cat"}) for row in range(5)
@@ -244,3 +244,17 @@ def test_a_write_that_fails_leaves_the_old_archive(tar):
         write_tar(tar, broken())
     assert tar.read_bytes() == before
     assert [path.name for path in Path(tar.parent).iterdir()] == ["00000.tar"]
+
+
+def test_the_end_of_a_tar_is_checked_in_the_words_of_its_reader(tar):
+    whole = tar.read_bytes()
+    check_end(tar)
+    tar.write_bytes(whole + bytes(100))
+    check_end(tar)
+    for data in (whole[:3000], whole[:-10_000], gzip.compress(whole), b"<html>" * 300, whole + b"x" * 512):
+        tar.write_bytes(data)
+        with pytest.raises(Refusal) as read:
+            read_samples(tar)
+        with pytest.raises(Refusal) as checked:
+            check_end(tar)
+        assert str(checked.value) == str(read.value)

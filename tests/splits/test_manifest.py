@@ -89,6 +89,8 @@ def test_a_changed_uid_list_is_refused(tmp_path, uids, said):
     [
         ({"format_version": 2}, "has format version 2, this oddpair reads 1"),
         ({"rows": True}, "'rows' is True, needed a whole number"),
+        ({"name": "../../other"}, "split name '../../other', needed letters, digits"),
+        ({"name": "a\x1b[2J"}, r"split name 'a\\x1b\[2J', needed letters, digits"),
         ({"recipe": None}, "'recipe' is None, needed text"),
         ({"uids_sha256": "abc"}, "'uids_sha256' is not 64 hex digits"),
         ({"card": [["rows"]]}, "a row of 'card' is not a label and a value"),
@@ -141,6 +143,10 @@ def test_an_empty_split_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ({"name": ""}, "split name '', needed letters"),
+        ({"name": "/tmp/x"}, "split name '/tmp/x', needed letters"),
+        ({"name": ".hidden"}, "split name '.hidden', needed letters"),
+        ({"name": "line\n"}, "needed letters, digits, '.', '_' and '-', a letter or digit first"),
         ({"uids": ("b", "a")}, "uid 'a' at row 1 sorts before"),
         ({"uids": ("a", "a")}, "uid 'a' stands twice"),
         ({"parameters": {"threshold": float("nan")}}, "parameters is not plain JSON"),

@@ -63,6 +63,7 @@ def test_a_whole_number_is_a_share_where_a_share_is_meant_and_null_is_no_number(
         ("natural: photo", r"my.yaml: natural is 'photo', a list of texts was expected"),
         ("natural: [1]", r"my.yaml: natural is \[1\], a list of texts was expected"),
         ("natural: []", r"my.yaml: natural names no label"),
+        ("ambiguous: [clipart, photo]", r"my.yaml: label 'photo' is natural and ambiguous: leave it in one"),
         ("style_column: 3", r"my.yaml: style_column is 3, str was expected"),
     ],
 )
@@ -110,9 +111,22 @@ def test_a_recipe_that_is_nowhere_is_refused_with_those_that_are(name):
 
 def test_an_option_that_the_recipe_does_not_have_is_refused():
     with pytest.raises(
-        Refusal, match="a recipe of kind unseen-pairs has no 'precision': leave the option out"
+        Refusal, match=r"^--precision: a recipe of kind unseen-pairs has no 'precision': leave the option out"
     ):
         load_recipe("unseen-pairs", {"precision": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"precision": 2.0}, r"--precision: precision is 2\.0: it must lie between 0 and 1"),
+        ({"style_column": 3}, "--style-column: style_column is 3, str was expected"),
+        ({"seed": -1}, "--seed: seed is -1: it must be 0 or more"),
+    ],
+)
+def test_a_bad_value_of_an_option_is_blamed_on_the_option(changes, refusal):
+    with pytest.raises(Refusal, match=f"^{refusal}$"):
+        load_recipe("style-strict", changes)
 
 
 def test_a_recipe_is_plain_json_for_the_record():

@@ -182,7 +182,9 @@ def test_a_manifest_says_what_it_was_made_from_and_by(split):
     sorted_in = sum(int(card[f"rows sorted {name}"]) for name in ("natural", "rendition", "ambiguous"))
     assert sorted_in == 900
     assert card["rows sorted rendition"] == str(split.splits[1].sorted_in.sum())
-    assert card["of these by their hand label"] == str(len(split.sort.fit) + len(split.sort.threshold))
+    assert card["rows of any class that went by their hand label"] == str(
+        len(split.sort.fit) + len(split.sort.threshold)
+    )
     assert not any(label.startswith("natural precision") for label in labels)
 
 

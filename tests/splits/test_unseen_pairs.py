@@ -265,6 +265,8 @@ def test_a_corpus_without_two_concepts_has_no_pair():
 
 def test_a_list_that_would_not_fit_in_memory_is_refused(monkeypatch):
     monkeypatch.setattr("oddpair.splits.unseen_pairs.MOST_PAIRS", 9)
+    with pytest.raises(Refusal, match="another vocabulary or lower minimum_count in the recipe"):
+        candidates(make_counts(np.eye(5, dtype=bool)), set(), minimum_count=9)
     with pytest.raises(Refusal, match="too many to list 10 pairs: raise minimum_count in the recipe"):
         candidates(make_counts(np.eye(5, dtype=bool)), set())
 
