@@ -39,7 +39,7 @@ splits: $(VENV)/ready ## style-strict and unseen-pair splits of a folder or shar
 	$(BIN)/oddpair split style-strict --corpus $(CORPUS) --out $(OUT)/style-strict --precision $(PRECISION) --workers $(WORKERS)
 	$(BIN)/oddpair split unseen-pairs --corpus $(CORPUS) --out $(OUT)/unseen-pairs --workers $(WORKERS)
 
-test: $(VENV)/ready ## every test but the slow ones
+test: $(VENV)/ready ## every test but the faults
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/ready ## ruff and mypy
@@ -47,7 +47,7 @@ lint: $(VENV)/ready ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: $(VENV)/ready ## kill, fill, signal and shuffle the whole path on a world of 2,000 rows
+faults: $(VENV)/ready ## kill, fill, signal and shuffle a small run of the whole path; KILLS=20 for the full matrix
 	$(BIN)/python -m pytest -q -x tests/faults
 
 dist: $(VENV)/ready ## wheel and source archive, checked to hold only oddpair

@@ -149,8 +149,6 @@ def train_models(run: Run) -> None:
         size=_steps_of,
         watch=steps_done,
     )
-    for job in jobs:
-        stages.finish(job.folder)
 
 
 def embed_tests(run: Run) -> None:
@@ -170,6 +168,8 @@ def embed_tests(run: Run) -> None:
 
 def _train(job: _Training) -> None:
     train_model(job.shards, reference_folder() / "bpe.txt.gz", job.folder, job.plan)
+    # Here and not when all have ended: a model that is done has no checkpoint to go on from.
+    stages.finish(job.folder)
 
 
 def _steps_of(job: _Training) -> int:
