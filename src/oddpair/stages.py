@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,17 @@ def finish(folder: Path) -> None:
     if not files:
         raise ValueError(f"{folder} holds no file, a complete stage makes one or more")
     write_json(folder / _DONE, files)
+
+
+@contextmanager
+def make(folder: Path) -> Iterator[None]:
+    """Finish the stage of ``folder`` when the block ends; abandon it if the block refuses."""
+    try:
+        yield
+    except Refusal:
+        abandon(folder)
+        raise
+    finish(folder)
 
 
 def abandon(folder: Path) -> None:

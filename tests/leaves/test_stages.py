@@ -240,3 +240,14 @@ def test_a_stage_killed_before_any_step_of_any_write_ends_in_the_same_bytes_when
         assert run(folder, 0) == 0
         assert contents(folder) == contents(tmp_path / "whole")
     assert run(tmp_path / "more", _CALLS + 1) == 0
+
+
+def test_a_stage_that_is_made_is_done_and_one_that_refuses_leaves_no_trace(tmp_path):
+    begin(tmp_path / "made", {"rows": 1})
+    with stages.make(tmp_path / "made"):
+        write_text(tmp_path / "made" / "rows.txt", "1")
+    assert not begin(tmp_path / "made", {"rows": 1})
+    begin(tmp_path / "refused", {"rows": 1})
+    with pytest.raises(Refusal, match="no rows"), stages.make(tmp_path / "refused"):
+        raise Refusal("no rows")
+    assert not (tmp_path / "refused").exists()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from oddpair import files, stages
 from oddpair.commands.read import vocabulary_of
-from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import Vocabulary, find_mentions, save_vocabulary
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.counts import Counts, count, load_tags, read_counts, write_counts
@@ -41,13 +40,9 @@ def count_corpus(
         "tag_threshold": TAG_THRESHOLD if tags else None,
     }
     if stages.begin(out, inputs):
-        try:
+        with stages.make(out):
             uids = metadata["uid"].to_pylist()
             tagged = load_tags(tags, concepts, uids, threshold=TAG_THRESHOLD) if tags else None
             write_counts(out, count(find_mentions(concepts, captions), tagged, vocabulary=concepts))
             save_vocabulary(out / "vocabulary.txt", concepts)
-            stages.finish(out)
-        except Refusal:
-            stages.abandon(out)
-            raise
     return read_counts(out, concepts), concepts

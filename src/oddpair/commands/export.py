@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from oddpair import stages
-from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.embed import fingerprint
 from oddpair.splits.export import export_parquet, export_uids, export_webdataset
@@ -32,14 +31,10 @@ def export_split(manifest: Manifest, corpus: Corpus, out: Path, kind: str) -> No
     }
     if not stages.begin(out, made_from):
         return
-    try:
+    with stages.make(out):
         if kind == "webdataset":
             export_webdataset(manifest, corpus, out)
         elif kind == "uids":
             export_uids(manifest, out / f"{manifest.name}.npy")
         else:
             export_parquet(manifest, corpus, out / f"{manifest.name}.parquet")
-        stages.finish(out)
-    except Refusal:
-        stages.abandon(out)
-        raise

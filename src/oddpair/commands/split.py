@@ -56,7 +56,7 @@ def split_styles(
     origin = {"corpus": fingerprint(corpus), "embeddings": stages.digest(embeddings)}
     names = [f"{style}-{part}" for part in ("strict", "test") for style in PROBED]
     if stages.begin(out, {"recipe": asdict(recipe), **origin}):
-        try:
+        with stages.make(out):
             label = dict(zip(styles["uid"].to_pylist(), styles[recipe.style_column].to_pylist(), strict=True))
             found = build_style_splits(
                 embedded, [label[uid] for uid in embedded.uids], recipe, tests=None, provenance=origin
@@ -64,10 +64,6 @@ def split_styles(
             for manifest in found.manifests:
                 write_manifest(out / manifest.name, manifest)
             _write_style_page(out / CARD_FILE, corpus, recipe, found, label)
-            stages.finish(out)
-        except Refusal:
-            stages.abandon(out)
-            raise
     return [read_manifest(out / name) for name in names]
 
 
@@ -95,16 +91,12 @@ def split_pairs(
     folder = out / "pairs"
     made_from = {"recipe": asdict(recipe), "counts": stages.digest(out / "counts")}
     if stages.begin(folder, made_from):
-        try:
+        with stages.make(folder):
             table = find_unseen_pairs(
                 counts, nested_pairs(concepts), recipe, tests=None, embeddings=None, tags=None
             )
             files.write_table(folder / "pairs.parquet", table.to_table())
             _write_pairs_page(folder / CARD_FILE, corpus, table, concepts.sha256)
-            stages.finish(folder)
-        except Refusal:
-            stages.abandon(folder)
-            raise
     table = PairTable.from_table(files.read_table(folder / "pairs.parquet"))
     return table, pair_card(table)
 
