@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.folders import read_listing, read_pictures
-from oddpair.retrieval.shards import read_rows, read_shard, read_successes
-from oddpair.retrieval.tars import check_end
+from oddpair.retrieval.formats.folders import read_listing, read_pictures
+from oddpair.retrieval.formats.shards import read_rows, read_shard, read_successes
+from oddpair.retrieval.formats.tars import check_end
 
 Layout = Literal["img2dataset", "folder"]
 

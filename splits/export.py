@@ -15,7 +15,7 @@ from oddpair.errors import Refusal
 from oddpair.files import write_array, write_table
 from oddpair.progress import track
 from oddpair.retrieval.corpus import Corpus, Rows
-from oddpair.retrieval.shards import make_keys, read_shard, write_shard, write_sizes
+from oddpair.retrieval.formats.shards import make_keys, read_shard, write_shard, write_sizes
 from oddpair.splits.manifest import Manifest
 
 SUBSET_TYPE = np.dtype([("f0", "<u8"), ("f1", "<u8")])

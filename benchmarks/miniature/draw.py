@@ -23,7 +23,7 @@ from oddpair.benchmarks.miniature.rows import (
 from oddpair.benchmarks.miniature.world import World, planted_pmi
 from oddpair.files import write_table
 from oddpair.jobs import run_jobs
-from oddpair.retrieval.shards import make_keys, write_shard
+from oddpair.retrieval.formats.shards import make_keys, write_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa

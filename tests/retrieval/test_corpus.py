@@ -11,8 +11,8 @@ from PIL import Image
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.shards import make_keys, write_shard
-from oddpair.retrieval.tars import write_tar
+from oddpair.retrieval.formats.shards import make_keys, write_shard
+from oddpair.retrieval.formats.tars import write_tar
 
 PICTURES = Path(__file__).parents[3] / "shared" / "pictures"
 

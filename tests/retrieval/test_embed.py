@@ -164,7 +164,7 @@ def test_bad_pictures_are_quarantined_and_the_others_keep_their_bytes(
 def test_a_shard_of_bad_pictures_alone_does_not_stop_the_others(
     noise, as_bytes, write_folder, transformer, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("oddpair.retrieval.folders.ROWS_PER_SHARD", 2)
+    monkeypatch.setattr("oddpair.retrieval.formats.folders.ROWS_PER_SHARD", 2)
     pictures = {"a.png": as_bytes(noise(1)), "b.png": as_bytes(noise(2)), "c.jpg": HTML}
     corpus = write_folder(tmp_path / "corpus", pictures, list(pictures))
     found = load_embeddings(embed(corpus, tmp_path / "out", transformer))

@@ -13,7 +13,7 @@ from PIL import Image
 from oddpair.errors import Refusal
 from oddpair.files import read_table
 from oddpair.retrieval.corpus import Corpus, open_corpus
-from oddpair.retrieval.shards import make_keys, write_shard
+from oddpair.retrieval.formats.shards import make_keys, write_shard
 from oddpair.splits import export
 from oddpair.splits.export import export_parquet, export_uids, export_webdataset
 from oddpair.splits.manifest import Manifest

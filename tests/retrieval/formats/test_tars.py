@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.tars import BLOCK, check_end, read_samples, write_tar
+from oddpair.retrieval.formats.tars import BLOCK, check_end, read_samples, write_tar
 
 SAMPLES = [
     (f"{row:09d}", {"jpg": bytes([row]) * (300 * row), "json": b"{}", "txt": b"a cat"}) for row in range(5)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.shards import (
+from oddpair.retrieval.formats.shards import (
     make_keys,
     read_rows,
     read_shard,
@@ -17,7 +17,7 @@ from oddpair.retrieval.shards import (
     write_shard,
     write_sizes,
 )
-from oddpair.retrieval.tars import read_samples, write_tar
+from oddpair.retrieval.formats.tars import read_samples, write_tar
 
 CAPTIONS = ["a cat", "", "ein Bär, größer", "two\nlines", "=cmd <b>"]
 

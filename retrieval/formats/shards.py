@@ -15,8 +15,14 @@ import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
 from oddpair.files import read_json, read_table, write_json, write_table
-from oddpair.retrieval.shard_table import STORED, Extension, build_table, list_members, look_at_picture
-from oddpair.retrieval.tars import PICTURES, Sample, read_samples, write_tar
+from oddpair.retrieval.formats.shard_table import (
+    STORED,
+    Extension,
+    build_table,
+    list_members,
+    look_at_picture,
+)
+from oddpair.retrieval.formats.tars import PICTURES, Sample, read_samples, write_tar
 
 
 def make_keys(index: int, n_rows: int, *, rows_per_shard: int = 10_000) -> tuple[str, ...]:
