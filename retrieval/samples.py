@@ -40,12 +40,18 @@ class Bad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One sample with its picture, as the encoded bytes of a file."""
+    """One sample with its picture, as the encoded bytes of a file.
+
+    ``file``, ``row`` and ``offset`` say where the picture lies, as they do in ``Bad``.
+    """
 
     uid: str
     key: str
     caption: str
     image: bytes
+    file: str = ""
+    row: int | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from oddpair.errors import Refusal
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 _ROWS_PER_GROUP = 1 << 16
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
@@ -128,6 +128,43 @@ def write_array(path: Path, array: "NDArray[Any]") -> None:
 
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
+
+
+@contextmanager
+def array_writer(path: Path, width: int, dtype: "DTypeLike") -> "Iterator[Callable[[NDArray[Any]], None]]":
+    """Write a two-dimensional ``.npy`` file some rows at a time, atomically; the bytes are ``write_array``'s.
+
+    Args:
+        path: File to write.
+        width: Length of a row.
+        dtype: Type of the numbers, as stored.
+
+    Yields:
+        A function that appends rows of shape ``(n, width)``.
+    """
+    import numpy as np
+
+    def header(rows: int) -> bytes:
+        described = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+        buffer = io.BytesIO()
+        np.lib.format.write_array_header_1_0(buffer, {**described, "shape": (rows, width)})
+        return buffer.getvalue()
+
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        written = 0
+        # numpy leaves room in the header for the number of rows to grow.
+        file.write(header(0))
+
+        def append(rows: "NDArray[Any]") -> None:
+            nonlocal written
+            if rows.ndim != 2 or rows.shape[1] != width:
+                raise ValueError(f"rows of shape {rows.shape}, needed (n, {width})")
+            file.write(np.ascontiguousarray(rows, dtype=dtype).tobytes())
+            written += len(rows)
+
+        yield append
+        file.seek(0)
+        file.write(header(written))
 
 
 def read_json(path: Path) -> Any:

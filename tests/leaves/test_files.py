@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.files import (
     atomic,
@@ -373,3 +374,23 @@ def test_the_digest_depends_on_the_value_and_not_on_the_order_of_keys(tmp_path):
     assert digest({"a": 1}) != digest({"a": "1"})
     write_bytes(tmp_path / "a", b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [3], [2, 0, 5], [1] * 120])
+def test_an_array_written_piece_by_piece_has_the_bytes_of_one_written_whole(tmp_path, sizes):
+    rng = np.random.default_rng(len(sizes))
+    pieces = [rng.normal(size=(size, 4)).astype(np.float16) for size in sizes]
+    with files.array_writer(tmp_path / "pieces.npy", 4, np.float16) as append:
+        for piece in pieces:
+            append(piece)
+    files.write_array(tmp_path / "whole.npy", np.concatenate([np.empty((0, 4), np.float16), *pieces]))
+    assert (tmp_path / "pieces.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_a_piece_of_another_width_leaves_no_file(tmp_path):
+    with (
+        pytest.raises(ValueError, match=r"rows of shape \(2, 3\), needed \(n, 4\)"),
+        files.array_writer(tmp_path / "a.npy", 4, np.float16) as append,
+    ):
+        append(np.zeros((2, 3)))
+    assert not list(tmp_path.iterdir())
