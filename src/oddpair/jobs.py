@@ -1,31 +1,72 @@
 """The map over shards: one function, many jobs, results in job order for any number of workers."""
 
-import ctypes
-import multiprocessing
-import os
-import queue
-import signal
-import sys
+import errno
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import TypeVar
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, TypeVar, overload
 
+from oddpair.engines import for_engine, one_thread, open_engine
 from oddpair.errors import Refusal
 from oddpair.progress import Progress, track
+from oddpair.supervision import Supervision
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-_PR_SET_PDEATHSIG = 1
 _SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BEFORE_RETRY = 1.0
+# What another machine wrote may show late on a shared file system.
+_SECONDS_TO_SHOW = 60.0
+# Trying again mends none of these; any other OSError may be the network's, or a remote store's.
+_LASTING = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
+
+
+@overload
+def run_jobs(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    title: str,
+    unit: str = ...,
+    size: Callable[[Job], int] | None = ...,
+    timeout: float = ...,
+    watch: Callable[[], int] | None = ...,
+    engine: str | Executor | None = ...,
+    partial: None = ...,
+    retries: int = ...,
+    blame: Callable[[Job, int], Job] | None = ...,
+) -> list[Result]: ...
+
+
+@overload
+def run_jobs(
+    function: Callable[[Job], object],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    title: str,
+    unit: str = ...,
+    size: Callable[[Job], int] | None = ...,
+    timeout: float = ...,
+    watch: Callable[[], int] | None = ...,
+    engine: str | Executor | None = ...,
+    partial: Callable[[Job], Path],
+    retries: int = ...,
+    blame: Callable[[Job, int], Job] | None = ...,
+) -> list[Path]: ...
 
 
 def run_jobs(
-    function: Callable[[Job], Result],
+    function: Callable[[Job], Any],
     jobs: Sequence[Job],
     *,
     workers: int,
@@ -34,12 +75,17 @@ def run_jobs(
     size: Callable[[Job], int] | None = None,
     timeout: float = 600.0,
     watch: Callable[[], int] | None = None,
-) -> list[Result]:
+    engine: str | Executor | None = None,
+    partial: Callable[[Job], Path] | None = None,
+    retries: int = 2,
+    blame: Callable[[Job, int], Job] | None = None,
+) -> list[Any]:
     """Call ``function`` on every job, one thread of arithmetic each, and return the results in job order.
 
     One worker is this process. More are fresh processes that die with it, so ``function``, jobs and
-    results must be picklable, and a job must be idempotent: after a fault it runs again. An error of
-    a job stops the others at once and is raised here.
+    results must be picklable, and a job must be idempotent and write atomically: after a fault it runs
+    again, and Dask runs finished ones again as it likes. An error of a job stops the others at once and
+    is raised here. A job whose worker is killed (for want of memory, say) runs again, twice at most.
 
     Args:
         function: Work of one job, defined at the top level of a module.
@@ -51,148 +97,114 @@ def run_jobs(
         timeout: Seconds without any result, or any unit that ``watch`` tells, after which the workers count
             as hung (not for one worker).
         watch: Says how many units are done by now, for jobs so long that their ends are too rare to show.
+        engine: Where to run instead, such as ``"dask:tcp://10.0.0.1:8786"``, see ``open_engine``; what jobs
+            write must lie on a file system that this machine and all workers share.
+        partial: Where a job leaves its result, written atomically by ``function`` itself. A job whose file is
+            there is done and not run again, and the results are these paths, for ``reduce_partials``.
+        retries: How often a job runs again after an ``OSError`` that may pass, such as a lost connection.
+        blame: Makes the job that goes on without the item at a position, told by ``note_position``, at which a
+            worker crashed twice (by a signal such as SIGSEGV; one that was killed is nobody's fault). Even one
+            worker is then a process; an engine cannot tell a crash, and refuses.
 
     Returns:
-        One result per job.
+        One result per job, or with ``partial`` one path.
 
     Raises:
-        Refusal: If a worker dies or hangs, or a job refuses.
-        ValueError: If ``workers`` is below 1.
+        Refusal: If workers die again and again or hang, a job refuses or cannot reach what it reads, or the
+            engine is unusable.
+        ValueError: If ``workers`` is below 1, or a job ends without its partial file.
 
     >>> run_jobs(abs, [-3, 2], workers=1, title="taking sizes")
     [3, 2]
     """
     if workers < 1:
         raise ValueError(f"found {workers} workers, needed 1 or more")
-    if not jobs:
-        return []
+    paths = None if partial is None else [partial(job) for job in jobs]
     sizes = [1 if size is None else size(job) for job in jobs]
-    with track(title, sum(sizes), unit) as progress:
-        if workers == 1:
-            return list(_run_here(function, jobs, sizes, progress))
-        return _run_in_pool(function, jobs, sizes, progress, min(workers, len(jobs)), timeout, watch)
+    left = [index for index in range(len(jobs)) if paths is None or not paths[index].is_file()]
+    results: dict[int, Any] = {}
+    if left:
+        work = functools.partial(_persist, function, title, retries)
+        with track(title, sum(sizes), unit) as progress:
+            progress.advance(sum(sizes) - sum(sizes[index] for index in left))
+            if engine is None and workers == 1 and blame is None:
+                results.update(_run_here(work, jobs, left, sizes, progress))
+            else:
+                with open_engine(engine, min(workers, len(left))) as executor:
+                    supervision = Supervision(
+                        executor=executor,
+                        function=for_engine(engine, work),
+                        jobs=list(jobs),
+                        sizes=sizes,
+                        paths=paths,
+                        progress=progress,
+                        timeout=timeout,
+                        watch=watch,
+                        blame=blame,
+                    )
+                    results = supervision.run(left)
+    if paths is None:
+        return [results[index] for index in range(len(jobs))]
+    for index in left:
+        _require_partial(paths[index], title, _SECONDS_TO_SHOW if isinstance(engine, str) else 0.0)
+    return paths
+
+
+def reduce_partials(
+    read: Callable[[Path], Value], paths: Sequence[Path], merge: Callable[[Value, Value], Value]
+) -> Value:
+    """Fold what jobs left in their files into one value, from the first job to the last.
+
+    Holds one file's value at a time beside the merged one. The order is that of the jobs, so that the bytes
+    do not depend on who ended first.
+
+    Raises:
+        ValueError: If there is no file.
+    """
+    if not paths:
+        raise ValueError("found no partial files, needed one or more")
+    return functools.reduce(lambda merged, path: merge(merged, read(path)), paths[1:], read(paths[0]))
+
+
+def _persist(function: Callable[[Job], Result], title: str, retries: int, job: Job) -> Result:
+    """Call ``function``, again after errors that may pass; in the worker, so that any engine does the same."""
+    for attempt in range(retries + 1):
+        try:
+            return function(job)
+        except OSError as error:
+            if error.errno in _LASTING:
+                raise
+            if attempt == retries:
+                raise Refusal(
+                    f"{title}: {str(error) or type(error).__name__}, {retries + 1} times over: check the network "
+                    f"and the storage and run again, finished jobs are kept"
+                ) from error
+        time.sleep(_SECONDS_BEFORE_RETRY * 2**attempt)
+    raise ValueError(f"found {retries} retries, needed 0 or more")
 
 
 def _run_here(
-    function: Callable[[Job], Result], jobs: Sequence[Job], sizes: list[int], progress: Progress
-) -> Iterator[Result]:
-    # The same thread count as in a worker: sums of floats depend on it.
-    with _one_thread():
-        for job, n_units in zip(jobs, sizes, strict=True):
-            yield function(job)
-            progress.advance(n_units)
-
-
-def _run_in_pool(
     function: Callable[[Job], Result],
     jobs: Sequence[Job],
-    sizes: list[int],
+    left: Sequence[int],
+    sizes: Sequence[int],
     progress: Progress,
-    workers: int,
-    timeout: float,
-    watch: Callable[[], int] | None,
-) -> list[Result]:
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(os.getpid(),),
-    )
-    finished: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
-    n_left = len(jobs)
-    try:
-        with _environment_of_workers():
-            futures = [pool.submit(function, job) for job in jobs]
-        units = dict(zip(futures, sizes, strict=True))
-        for future in futures:
-            future.add_done_callback(finished.put)
-        while n_left:
-            future = _wait(finished, progress, timeout, watch)
-            future.result()
-            if watch is None:
-                progress.advance(units[future])
-            n_left -= 1
-        progress.advance(sum(sizes) - progress.done)
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise Refusal(
-            f"{progress.title}: a worker process was killed with {n_left} of {len(jobs)} jobs left, "
-            "perhaps for want of memory: run again with fewer workers, finished jobs are kept"
-        ) from error
-    except queue.Empty:
-        raise Refusal(
-            f"{progress.title}: no job ended for {timeout:g} s with {n_left} of {len(jobs)} jobs left, the "
-            "workers hang: run again with fewer workers, finished jobs are kept"
-        ) from None
-    finally:
-        _kill(pool)
-    return [future.result() for future in futures]
+) -> Iterator[tuple[int, Result]]:
+    # The same thread count as in a worker: sums of floats depend on it.
+    with one_thread():
+        for index in left:
+            yield index, function(jobs[index])
+            progress.advance(sizes[index])
 
 
-def _wait(
-    finished: "queue.SimpleQueue[Future[Result]]",
-    progress: Progress,
-    timeout: float,
-    watch: Callable[[], int] | None,
-) -> "Future[Result]":
-    if watch is None:
-        return finished.get(timeout=timeout)
-    end = time.monotonic() + timeout
-    while True:
-        try:
-            return finished.get(timeout=min(_SECONDS_BETWEEN_LOOKS, timeout))
-        except queue.Empty:
-            # A count may fall when a job that goes on from a checkpoint has not yet said where.
-            n_new = min(watch(), progress.total) - progress.done
-            if n_new > 0:
-                progress.advance(n_new)
-                end = time.monotonic() + timeout
-            elif time.monotonic() > end:
-                raise
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-    pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _environment_of_workers() -> Iterator[None]:
-    # Set before the workers start, because numpy reads the variables when it is loaded. Workers inherit that
-    # interrupts are blocked, from their first moment on: Ctrl-C reaches them all, but is the parent's to answer.
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(_ONE_THREAD)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _start_worker(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was told
-        os._exit(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    n_threads = torch.get_num_threads() if torch else 1
-    with threadpool_limits(limits=1):
-        if torch:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(n_threads)
+def _require_partial(path: Path, title: str, patience: float) -> None:
+    end = time.monotonic() + patience
+    while not path.is_file():
+        if patience == 0.0:
+            raise ValueError(f"{title}: found no {path} where the job has ended, needed it whole")
+        if time.monotonic() > end:
+            raise Refusal(
+                f"{title}: the job of {path} has ended on another machine, but the file does not show on this one: "
+                "choose an --out on a file system that all machines share"
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -48,9 +48,17 @@ def test_the_installed_command_is_interrupted_while_its_workers_start(demo: Any)
     demo.expect_whole(folder)
 
 
-def test_a_killed_worker_ends_the_run_and_the_next_ends_in_the_same_bytes(demo: Any) -> None:
-    folder = demo.copy("worker killed", before="draw")
+def test_a_worker_killed_once_changes_nothing(demo: Any) -> None:
+    folder = demo.copy("worker killed once", before="draw")
     fault = {"stage": "draw", "event": 2, "action": "die", "where": "worker"}
+    ended = demo.run(folder, {**fault, **demo.until_after("draw")}, workers=2)
+    assert [strike[0] for strike in ended.strikes] == ["die", "kill"]
+    demo.expect_same(folder, through="draw")
+
+
+def test_a_worker_killed_each_time_ends_the_run_and_the_next_ends_in_the_same_bytes(demo: Any) -> None:
+    folder = demo.copy("worker killed", before="draw")
+    fault = {"stage": "draw", "event": 2, "action": "die", "stays": True, "where": "worker"}
     ended = demo.run(folder, fault, workers=2)
     assert ended.status == 2
     assert "a worker process was killed" in ended.line

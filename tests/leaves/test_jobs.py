@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from oddpair.errors import Refusal
 from oddpair.files import read_json
-from oddpair.jobs import run_jobs
+from oddpair.jobs import reduce_partials, run_jobs
 
 # The jobs are functions that any fresh process can import: exec and eval run what a test gives them.
 
@@ -95,7 +95,7 @@ def test_hanging_workers_are_refused_within_the_timeout():
 
 
 def test_a_watched_job_may_outlast_the_timeout_while_its_count_grows_now_and_then(capsys, monkeypatch):
-    monkeypatch.setattr("oddpair.jobs._SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("oddpair.supervision._SECONDS_BETWEEN_LOOKS", 0.05)
     start = time.monotonic()
     run_jobs(
         time.sleep,
@@ -132,6 +132,137 @@ def test_one_worker_computes_with_one_thread_like_the_others():
         assert 2 in before
         assert set(run_jobs(eval, [code], workers=1, title="asking")[0]) == {1}
         assert eval(code) == before
+
+
+# Counts its runs in a file, and fails in the first of them.
+_FAILS = """
+import errno
+from pathlib import Path
+path = Path({path!r})
+with path.open("a") as file:
+    file.write("x")
+if len(path.read_text()) <= {times}:
+    raise {error}
+"""
+
+
+def runs(path):
+    return len(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["ConnectionResetError()", "TimeoutError('slow')", "OSError(errno.EIO, 'store')", "OSError('503')"],
+)
+def test_an_error_that_may_pass_is_tried_again(tmp_path, monkeypatch, error):
+    monkeypatch.setattr("oddpair.jobs._SECONDS_BEFORE_RETRY", 0.0)
+    job = _FAILS.format(path=str(tmp_path / "runs"), times=2, error=error)
+    run_jobs(exec, [job], workers=1, title="reading")
+    assert runs(tmp_path / "runs") == 3
+
+
+def test_a_worker_tries_again_too(tmp_path):
+    job = _FAILS.format(path=str(tmp_path / "runs"), times=1, error="ConnectionResetError()")
+    run_jobs(exec, [job], workers=2, title="reading")
+    assert runs(tmp_path / "runs") == 2
+
+
+def test_an_error_that_does_not_pass_is_refused_with_the_number_of_tries(tmp_path, monkeypatch):
+    monkeypatch.setattr("oddpair.jobs._SECONDS_BEFORE_RETRY", 0.0)
+    job = _FAILS.format(path=str(tmp_path / "runs"), times=9, error="ConnectionError('s3 is away')")
+    with pytest.raises(
+        Refusal,
+        match="reading: s3 is away, 4 times over: check the network and the storage and run again, fin",
+    ):
+        run_jobs(exec, [job], workers=1, title="reading", retries=3)
+    assert runs(tmp_path / "runs") == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("OSError(errno.ENOSPC, 'full')", OSError),
+        ("FileNotFoundError(errno.ENOENT, 'gone')", FileNotFoundError),
+        ("PermissionError(errno.EACCES, 'no')", PermissionError),
+        ("ValueError('wrong')", ValueError),
+        ("__import__('oddpair.errors').errors.Refusal('no')", Refusal),
+    ],
+)
+def test_an_error_that_lasts_is_raised_at_once(tmp_path, error, kind):
+    job = _FAILS.format(path=str(tmp_path / "runs"), times=9, error=error)
+    with pytest.raises(kind):
+        run_jobs(exec, [job], workers=1, title="reading")
+    assert runs(tmp_path / "runs") == 1
+
+
+def test_fewer_retries_than_none_are_an_error():
+    with pytest.raises(ValueError, match="found -1 retries, needed 0 or more"):
+        run_jobs(abs, [1], workers=1, title="reading", retries=-1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_whose_partial_is_there_is_done_and_counted_and_not_run_again(tmp_path, capsys, workers):
+    (tmp_path / "4").write_text("kept")
+    paths = run_jobs(
+        exec,
+        [f"__import__('pathlib').Path({str(tmp_path / name)!r}).write_text('made')" for name in "345"],
+        workers=workers,
+        title="counting",
+        partial=lambda job: Path(job.split("'")[3]),
+    )
+    assert paths == [tmp_path / name for name in "345"]
+    assert [path.read_text() for path in paths] == ["made", "kept", "made"]
+    assert capsys.readouterr().err.startswith("counting: 3 shards in ")
+
+
+def test_when_all_partials_are_there_nothing_runs_and_nothing_is_said(tmp_path, capsys):
+    (tmp_path / "0").write_text("kept")
+    found = run_jobs(exec, ["1 / 0"], workers=2, title="counting", partial=lambda _: tmp_path / "0")
+    assert found == [tmp_path / "0"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_job_that_ends_without_its_partial_is_an_error(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"counting: found no .*/none where the job has ended, needed it whole"
+    ):
+        run_jobs(exec, ["pass"], workers=1, title="counting", partial=lambda _: tmp_path / "none")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_partials_fold_to_the_same_value_for_any_number_of_workers(tmp_path, workers):
+    # Late jobs end first, and sums of these floats depend on their order.
+    values = [1e16, 1.0, -1e16, 1.0, 3.0, 1e-3]
+    jobs = [
+        f"import time; time.sleep({0.05 if index < 2 else 0}); "
+        f"__import__('oddpair.files').files.write_json(__import__('pathlib').Path({str(tmp_path / str(index))!r}), {value})"
+        for index, value in enumerate(values)
+    ]
+    paths = run_jobs(
+        exec, jobs, workers=workers, title="adding", partial=lambda job: tmp_path / str(jobs.index(job))
+    )
+    assert reduce_partials(read_json, paths, lambda a, b: a + b) == sum(values[1:], values[0])
+
+
+def test_folding_holds_one_partial_at_a_time_and_goes_from_first_to_last():
+    seen = []
+
+    def read(path):
+        seen.append(f"read {path}")
+        return str(path)
+
+    def merge(first, second):
+        seen.append("merge")
+        return f"({first} {second})"
+
+    paths = [Path("a"), Path("b"), Path("c")]
+    assert reduce_partials(read, paths, merge) == "((a b) c)"
+    assert seen == ["read a", "read b", "merge", "read c", "merge"]
+
+
+def test_folding_nothing_is_an_error():
+    with pytest.raises(ValueError, match="found no partial files, needed one or more"):
+        reduce_partials(read_json, [], max)
 
 
 _PARENT = """

@@ -87,8 +87,9 @@ class _Hook:
             return
         os.write(self.counter, b".")
         number = os.lseek(self.counter, 0, os.SEEK_CUR)
-        # A full disk stays full; every other fault strikes once.
-        if number == fault["event"] or (number > fault["event"] and fault["action"] == "full"):
+        # A full disk stays full, and short memory may stay short; every other fault strikes once.
+        stays = fault["action"] == "full" or fault.get("stays", False)
+        if number == fault["event"] or (number > fault["event"] and stays):
             if fault.get("delay"):
                 threading.Thread(
                     target=self._strike, args=(fault["action"], stage, "later", path), daemon=True
