@@ -94,8 +94,8 @@ def run_jobs(
         title: What is done, for the progress line.
         unit: Name of what is counted, in the plural.
         size: Units in one job, 1 each by default.
-        timeout: Seconds without any result, or any unit that ``watch`` tells, after which the workers count
-            as hung (not for one worker).
+        timeout: Seconds without any result, any unit that ``watch`` tells or any item that ``note_position``
+            tells, after which the workers count as hung (not for one worker).
         watch: Says how many units are done by now, for jobs so long that their ends are too rare to show.
         engine: Where to run instead, such as ``"dask:tcp://10.0.0.1:8786"``, see ``open_engine``; what jobs
             write must lie on a file system that this machine and all workers share.

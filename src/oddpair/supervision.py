@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from oddpair.engines import lost_worker_errors
 from oddpair.errors import Refusal
 from oddpair.progress import Progress
-from oddpair.workers import NOWHERE, WorkerDied
+from oddpair.workers import NOWHERE, WorkerDied, Workers
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -100,20 +100,24 @@ class Supervision(Generic[Job, Result]):
         future.add_done_callback(self._finished.put)
 
     def _wait(self) -> "Future[Result]":
-        if self.watch is None:
-            return self._finished.get(timeout=self.timeout)
         end = time.monotonic() + self.timeout
+        last = self._signs_of_life()
         while True:
             try:
                 return self._finished.get(timeout=min(_SECONDS_BETWEEN_LOOKS, self.timeout))
             except queue.Empty:
                 # A count may fall when a job that goes on from a checkpoint has not yet said where.
-                n_new = min(self.watch(), self.progress.total) - self.progress.done
-                if n_new > 0:
-                    self.progress.advance(n_new)
-                    end = time.monotonic() + self.timeout
+                units = 0 if self.watch is None else min(self.watch(), self.progress.total)
+                signs = self._signs_of_life()
+                if units > self.progress.done or signs != last:
+                    self.progress.advance(max(units - self.progress.done, 0))
+                    last, end = signs, time.monotonic() + self.timeout
                 elif time.monotonic() > end:
                     raise
+
+    def _signs_of_life(self) -> tuple[int, ...]:
+        """Where the workers are: a job of an hour is no hanging one while it goes from item to item."""
+        return self.executor.positions() if isinstance(self.executor, Workers) else ()
 
     def _judge(self, index: int, death: WorkerDied) -> Job:
         """Return the job to run next: the same, or one without the item that crashed its worker twice.

@@ -84,6 +84,7 @@ class Workers(Executor):
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._processes: set[SpawnProcess] = set()
         self._is_killed = self._is_shut = False
+        self._positions: list[ctypes.c_longlong] = []
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -97,6 +98,10 @@ class Workers(Executor):
         future: Future[Result] = Future()
         self._tasks.put(_Task(future=future, function=function, arguments=arguments, keywords=keywords))
         return future
+
+    def positions(self) -> tuple[int, ...]:
+        """Return the item that each worker is at, as told by ``note_position``: while it changes, they live."""
+        return tuple(position.value for position in self._positions)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let the workers leave when their jobs are done."""
@@ -138,6 +143,7 @@ class Workers(Executor):
     def _serve(self) -> None:
         """Keep one worker: start it when there is work, and again when it died."""
         position = _SPAWN.RawValue(ctypes.c_longlong, NOWHERE)
+        self._positions.append(position)
         process: SpawnProcess | None = None
         connection: Connection | None = None
         while (task := self._tasks.get()) is not None:

@@ -110,3 +110,17 @@ def test_a_job_whose_worker_dies_once_runs_again_and_the_others_only_once(tmp_pa
     ]
     run_jobs(exec, jobs, workers=2, title="decoding")
     assert [path.read_text() for path in paths] == ["xx", "x", "x", "x", "x", "x"]
+
+
+def test_a_job_longer_than_the_timeout_hangs_only_if_it_stays_at_one_item(tmp_path):
+    slow = items(tmp_path / "done").replace(
+        "    note_position(item)", "    note_position(item)\n    time.sleep(0.7)"
+    )
+    job = slow.replace("import os, signal", "import os, signal, time")
+    run_jobs(exec, [job, "pass"], workers=2, title="decoding", timeout=2.0)
+    assert (tmp_path / "done").read_text() == "[0, 1, 2, 3, 4, 5]"
+    stuck = job.replace("sleep(0.7)", "sleep(60 * (item == 1))")
+    with pytest.raises(
+        Refusal, match=r"decoding: no job ended for 2 s with 1 of 2 jobs left, the workers hang"
+    ):
+        run_jobs(exec, [stuck, "pass"], workers=2, title="decoding", timeout=2.0)
