@@ -13,6 +13,7 @@ from oddpair.files import read_json, sha256, write_json
 _INPUTS = "inputs.json"
 _DONE = "done.json"
 _LONGEST_VALUE = 60
+_MOST_TOLD = 3
 
 
 def begin(folder: Path, inputs: Mapping[str, Any]) -> bool:
@@ -127,8 +128,10 @@ def _refuse_changes(folder: Path, found: dict[str, Any], wanted: dict[str, Any])
     before, now = dict(_flat(found)), dict(_flat(wanted))
     changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
     if changed:
+        told = changed[:_MOST_TOLD]
+        others = f", and {len(changed) - len(told):,} more differ" if len(changed) > len(told) else ""
         raise Refusal(
-            f"{folder} was made with {_settings(changed, before)}, now {_settings(changed, now)}: "
+            f"{folder} was made with {_settings(told, before)}, now {_settings(told, now)}{others}: "
             "choose another --out, or delete the folder to make it again"
         )
 

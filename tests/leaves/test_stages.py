@@ -251,3 +251,11 @@ def test_a_stage_that_is_made_is_done_and_one_that_refuses_leaves_no_trace(tmp_p
     with pytest.raises(Refusal, match="no rows"), stages.make(tmp_path / "refused"):
         raise Refusal("no rows")
     assert not (tmp_path / "refused").exists()
+
+
+def test_of_many_changes_three_are_told_and_the_others_counted(tmp_path):
+    begin(tmp_path, {"files": {f"{shard:05d}.tar": shard for shard in range(2000)}})
+    (tmp_path / "part").write_text("made")
+    with pytest.raises(Refusal, match=r"files\.00003\.tar=0, and 1,997 more differ: choose") as caught:
+        begin(tmp_path, {"files": {f"{shard:05d}.tar": 0 for shard in range(2001)}})
+    assert len(str(caught.value)) < 400
