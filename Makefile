@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INTEROP := .venv-interop
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 WORK ?= work
 CORPUS ?= $(WORK)/demo/world/corpus
@@ -11,7 +12,7 @@ OUT ?= $(WORK)/splits
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder splits test lint faults dist clean
+.PHONY: help setup demo study encoder splits test lint faults interop dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,16 @@ lint: $(VENV)/ready ## ruff and mypy
 
 faults: $(VENV)/ready ## kill, fill, signal and shuffle a small run of the whole path; KILLS=20 for the full matrix
 	$(BIN)/python -m pytest -q -x tests/faults
+
+# Tools that other people wrote, in an environment of their own: they ask for older versions than oddpair does.
+$(INTEROP)/ready: tests/interop/requirements.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet --requirement tests/interop/requirements.txt
+	$(INTEROP)/bin/python -m pip install --quiet --no-deps clip-retrieval==2.45.0
+	touch $@
+
+interop: $(VENV)/ready $(INTEROP)/ready ## run the real img2dataset and clip-retrieval's writer, and read what they wrote
+	$(BIN)/python -m pytest -q -x tests/interop
 
 dist: $(VENV)/ready ## wheel and source archive, checked to hold only oddpair
 	rm -rf dist build

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from oddpair import files
 from oddpair.errors import Refusal
-from oddpair.retrieval.formats.folders import read_listing, read_pictures
-from oddpair.retrieval.formats.shards import read_rows, read_shard, read_successes
-from oddpair.retrieval.formats.tars import check_end
+from oddpair.retrieval.formats.clip_retrieval import open_clip_retrieval
+from oddpair.retrieval.formats.datacomp import open_datacomp
+from oddpair.retrieval.formats.folder import open_folder
+from oddpair.retrieval.formats.image_parquet import open_image_parquet
+from oddpair.retrieval.formats.img2dataset import open_img2dataset
+from oddpair.retrieval.formats.laion import open_laion
+from oddpair.retrieval.formats.webdataset import open_webdataset
+from oddpair.retrieval.places import Place, locate
+from oddpair.retrieval.samples import Bad, Batch, Rows, Sample, Source
+from oddpair.retrieval.subset import Subset
 
-Layout = Literal["img2dataset", "folder"]
-
-_SHARD_FILE = re.compile(r"(\d{5,8})(\.tar|\.parquet|_stats\.json)")
 _NEEDED = (
-    "a corpus is a folder of img2dataset shards (00000.tar, 00000.parquet, 00000_stats.json, …) or a folder "
-    "with one .csv that has the columns file and caption"
+    "a corpus is a folder, list or URL of img2dataset or webdataset shards, clip-retrieval embeddings, DataComp or LAION "
+    "parquet, or pictures with their captions"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """The samples of one shard, row aligned; ``images`` are encoded files, ``columns`` all that is left."""
-
-    shard: str
-    uids: tuple[str, ...]
-    keys: tuple[str, ...]
-    captions: tuple[str, ...]
-    images: tuple[bytes, ...]
-    columns: pa.Table
-
-    def __len__(self) -> int:
-        return len(self.uids)
+_STATS = re.compile(r"(?:.*/)?\d{5,8}_stats\.json")
+_DATACOMP = re.compile(r"(?:.*/)?[0-9a-f]{32}\.(parquet|npz)")
+_FIRST = ("uid", "key", "caption", "shard")
+# Asked for like other columns, and answered here.
+_MADE_HERE = (*_FIRST, "copies")
+# The pictures' own bytes are the id there, and the same picture may have been captioned twice.
+_NAMED_BY_BYTES = ("folder", "webdataset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,99 +41,188 @@ class Corpus:
     """A corpus that was opened; give workers this object rather than its path, which is checked at opening.
 
     Attributes:
-        root: Folder of the corpus.
-        layout: ``img2dataset`` or ``folder``.
-        shards: Names of the shards, sorted.
-        sizes: Samples in each shard.
-        duplicates: Rows of a picture folder left out because an earlier row has a file of the same bytes.
-        identity: Columns that the uid is made from.
-        listing: All rows of a picture folder; ``None`` for shards.
+        source: The layout that it has on disk.
+        subset: The uids that the corpus is limited to, and how often each is repeated; ``None`` for all, once.
     """
 
-    root: Path
-    layout: Layout
-    shards: tuple[str, ...]
-    sizes: tuple[int, ...]
-    duplicates: int = 0
-    identity: tuple[str, ...] = ("uid",)
-    listing: pa.Table | None = field(default=None, repr=False, compare=False)
+    source: Source
+    subset: Subset | None = None
+
+    @property
+    def root(self) -> Path:
+        """Folder, or file, of the corpus."""
+        return self.source.root
+
+    @property
+    def layout(self) -> str:
+        """Name of the layout."""
+        return self.source.layout
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Names of the shards, sorted."""
+        return self.source.shards
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Samples that each shard is said to hold, good and bad, in the subset and outside it."""
+        return self.source.sizes
+
+    @property
+    def captioned(self) -> bool:
+        """Whether there are captions."""
+        return self.source.captioned
+
+    @property
+    def pictures(self) -> bool:
+        """Whether there are pictures, and not their metadata alone."""
+        return self.source.pictures
 
     def __len__(self) -> int:
         return sum(self.sizes)
 
+    def batches(self, columns: Sequence[str] = ()) -> Iterator[Batch]:
+        """Read everything but the pictures, some rows at a time; memory does not grow with the corpus.
+
+        A uid comes as often as the corpus holds it. With a subset only its uids come, and the column
+        ``copies``, if it is asked for, says how often the subset repeats each.
+
+        Args:
+            columns: Columns to read beside ``uid``, ``key``, ``caption`` and ``shard``.
+
+        Yields:
+            Rows in the order of the shards: ``uid``, ``key``, ``caption``, ``shard`` and then ``columns``;
+            and what was set aside between them.
+
+        Raises:
+            Refusal: If a shard lacks a column or has another type in it than the others.
+        """
+        for shard in self.shards:
+            yield from self.scan(shard, columns)
+
+    def collect(self, columns: Sequence[str] = ()) -> tuple[pa.Table, tuple[Bad, ...]]:
+        """Read everything but the pictures into memory, each uid once.
+
+        Args:
+            columns: Columns to read beside ``uid``, ``caption`` and ``shard``; ``copies`` counts how often
+                the corpus holds a uid, times how often the subset repeats it.
+
+        Returns:
+            ``uid``, ``caption``, ``shard`` and then ``columns``, of the first row of each uid, in the order of
+            the shards; and what was set aside.
+
+        Raises:
+            Refusal: As ``batches``, or if two rows with the same uid have different captions.
+        """
+        asked = list(dict.fromkeys(name for name in columns if name not in ("uid", "caption", "shard")))
+        parts: list[pa.Table] = []
+        bad: list[Bad] = []
+        for batch in self.batches([name for name in asked if name != "copies" or self.subset]):
+            parts.append(batch.table)
+            bad.extend(batch.bad)
+        if not sum(part.num_rows for part in parts):
+            why = (
+                f"the first of {len(bad):,} that were set aside: {bad[0].file}: {bad[0].reason}"
+                if bad
+                else ""
+            )
+            raise Refusal(
+                f"{self.root} gives not one sample ({why or 'none is in the subset'}): check its files"
+            )
+        # A column without any value has no type in some shards and one in others.
+        table = pa.concat_tables(parts, promote_options="default")
+        if "copies" in asked and not self.subset:
+            table = table.append_column("copies", pa.array([1] * table.num_rows, pa.int64()))
+        return self._once(table).select(["uid", "caption", "shard", *asked]), tuple(bad)
+
+    def metadata(self, columns: Sequence[str] = ()) -> pa.Table:
+        """Read everything but the pictures into memory, as ``collect`` does, without what was set aside."""
+        return self.collect(columns)[0]
+
+    def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
+        """Read the metadata of one shard some rows at a time, as ``batches`` does.
+
+        Args:
+            shard: One of ``shards``.
+            columns: Columns to read beside ``uid``, ``key``, ``caption`` and ``shard``; ``None`` for all that
+                the shard itself has.
+
+        Yields:
+            Its rows, in order, and what was set aside between them.
+
+        Raises:
+            ValueError: If there is no such shard.
+            Refusal: As ``batches``.
+        """
+        self._require(shard)
+        asked = (
+            None if columns is None else [name for name in dict.fromkeys(columns) if name not in _MADE_HERE]
+        )
+        for batch in self.source.scan(shard, asked):
+            table = batch.table
+            copies = None if self.subset is None else self.subset.find(table["uid"])
+            if columns is not None:
+                table = table.append_column("shard", pa.array([shard] * table.num_rows, pa.string()))
+                if copies is not None:
+                    table = table.append_column("copies", pa.array(copies, pa.int64()))
+                rest = (name for name in dict.fromkeys(columns) if name not in _FIRST)
+                table = table.select([*_FIRST, *rest])
+            if copies is not None:
+                table = table.filter(pa.array(copies > 0))
+            yield Batch(table=table, bad=batch.bad)
+
+    def stream(self, shard: str) -> Iterator[Sample | Bad]:
+        """Read the samples of one shard one by one, pictures included, and what was set aside.
+
+        Args:
+            shard: One of ``shards``.
+
+        Yields:
+            Samples, in the order of ``batches``, and bad rows.
+
+        Raises:
+            ValueError: If there is no such shard.
+            Refusal: If the shard is of a kind that is never right, or the layout has no pictures.
+        """
+        self._require(shard)
+        for found in self.source.stream(shard):
+            if isinstance(found, Bad) or self.subset is None or self.subset.find([found.uid])[0] > 0:
+                yield found
+
     def read(self, shard: str) -> Rows:
-        """Read one shard whole, pictures included.
+        """Read one shard whole into memory, pictures and all columns included.
 
         Args:
             shard: One of ``shards``.
 
         Returns:
-            Its samples in the order of the shard; the same uids that ``metadata`` gives.
+            Its samples in the order of the shard, and what was set aside.
 
         Raises:
             ValueError: If there is no such shard.
-            Refusal: If the shard is damaged or incomplete.
+            Refusal: As ``stream``.
         """
-        if shard not in self.shards:
-            raise ValueError(f"no shard {shard!r} in {self.root}, which has {len(self.shards)} shards")
-        if self.listing is None:
-            table, images = read_shard(self.root, shard)
-        else:
-            table = self.listing.filter(pc.equal(self.listing["shard"], shard))
-            images = read_pictures(self.root, table)
-        rest = [name for name in table.column_names if name not in ("uid", "key", "caption", "shard")]
+        samples: list[Sample] = []
+        bad: list[Bad] = []
+        for found in self.stream(shard):
+            if isinstance(found, Bad):
+                bad.append(found)
+            else:
+                samples.append(found)
+        tables = [batch.table for batch in self.source.scan(shard, None)]
+        table = pa.concat_tables(tables) if tables else pa.table({"key": pa.array([], pa.string())})
+        row_of = {key: row for row, key in enumerate(table["key"].to_pylist())}
+        rest = [name for name in table.column_names if name not in ("uid", "key", "caption")]
+        chosen = pa.array([row_of[sample.key] for sample in samples], pa.int64())
         return Rows(
             shard=shard,
-            uids=tuple(self._identify(shard, table)),
-            keys=tuple(table["key"].to_pylist()),
-            captions=tuple(table["caption"].to_pylist()),
-            images=images,
-            columns=table.select(rest),
+            uids=tuple(sample.uid for sample in samples),
+            keys=tuple(sample.key for sample in samples),
+            captions=tuple(sample.caption for sample in samples),
+            images=tuple(sample.image for sample in samples),
+            columns=table.select(rest).take(chosen),
+            bad=tuple(bad),
         )
-
-    def metadata(self, columns: Sequence[str] = ()) -> pa.Table:
-        """Read everything but the pictures; no tar is opened.
-
-        Args:
-            columns: Columns to read beside ``uid``, ``caption`` and ``shard``.
-
-        Returns:
-            All rows in the order of the shards, with ``uid``, ``caption``, ``shard`` and then ``columns``.
-
-        Raises:
-            Refusal: If a shard lacks a column or has another type in it than the first shard, or two rows
-                have the same uid.
-        """
-        asked = [name for name in dict.fromkeys(columns) if name not in ("uid", "caption", "shard")]
-        if self.listing is not None:
-            for name in asked:
-                if name not in self.listing.column_names:
-                    raise Refusal(
-                        f"{self.root} has no column {name!r}, only {', '.join(self.listing.column_names)}: "
-                        "add it to the csv"
-                    )
-            table = self.listing.select(["uid", "caption", "shard", *asked])
-            _require_unique(self.root, table, self.listing["key"])
-            return table
-        parts: list[pa.Table] = []
-        keys: list[pa.Array] = []
-        for shard in self.shards:
-            rows = read_rows(
-                self.root, shard, list(dict.fromkeys(["key", "caption", *self.identity, *asked]))
-            )
-            part = pa.table(
-                {
-                    "uid": pa.array(self._identify(shard, rows), pa.string()),
-                    "caption": rows["caption"],
-                    "shard": pa.array([shard] * rows.num_rows, pa.string()),
-                    **{name: rows[name] for name in asked},
-                }
-            )
-            parts.append(_with_types(self.root, shard, part, parts[0].schema) if parts else part)
-            keys.extend(rows["key"].chunks)
-        table = pa.concat_tables(parts)
-        _require_unique(self.root, table, pa.chunked_array(keys, pa.string()))
-        return table
 
     def find_pictures(self, uids: Collection[str]) -> dict[str, bytes]:
         """Read the encoded pictures of some uids; shards that hold none of them are not opened.
@@ -152,153 +234,115 @@ class Corpus:
             Picture files by uid.
         """
         wanted = set(uids)
-        metadata = self.metadata()
-        shards = {
-            shard
-            for uid, shard in zip(metadata["uid"].to_pylist(), metadata["shard"].to_pylist(), strict=True)
-            if uid in wanted
-        }
+        shard_of: dict[str, str] = {}
+        for shard in self.shards:
+            for batch in self.scan(shard):
+                for uid in batch.table["uid"].to_pylist():
+                    if uid in wanted:
+                        shard_of.setdefault(uid, shard)
         found: dict[str, bytes] = {}
-        for shard in sorted(shards):
-            rows = self.read(shard)
-            found.update(
-                {uid: data for uid, data in zip(rows.uids, rows.images, strict=True) if uid in wanted}
-            )
+        for shard in sorted(set(shard_of.values())):
+            left = {uid for uid, place in shard_of.items() if place == shard}
+            for sample in self.stream(shard):
+                if isinstance(sample, Sample) and sample.uid in left:
+                    found[sample.uid] = sample.image
+                    left.remove(sample.uid)
+                    if not left:
+                        break
         return found
 
-    def _identify(self, shard: str, table: pa.Table) -> list[str]:
-        missing = next((name for name in self.identity if name not in table.column_names), None)
-        if missing is not None:
-            raise Refusal(
-                f"{self.root / shard}.parquet has no column {missing!r}, which the first shard makes its "
-                "uids from: use shards of one download"
-            )
-        if self.identity == ("url", "caption"):
-            urls = table["url"].to_pylist()
-            return [
-                hashlib.blake2b(f"{url or ''}\0{caption}".encode(), digest_size=16).hexdigest()
-                for url, caption in zip(urls, table["caption"].to_pylist(), strict=True)
-            ]
-        name = self.identity[0]
-        column = table[name]
-        right = pa.types.is_int64 if name == "hash" else pa.types.is_string
-        if not (right(column.type) or (name == "uid" and pa.types.is_large_string(column.type))):
-            needed = "int64" if name == "hash" else "string"
-            raise Refusal(
-                f"{self.root / shard}.parquet has {column.type} in column {name!r}, needed {needed}"
-            )
-        values = column.to_pylist()
-        empty = next((row for row, value in enumerate(values) if value is None or value == ""), None)
-        if empty is not None:
-            raise Refusal(
-                f"{self.root / shard}.parquet has no {name} for key {table['key'][empty]}: give every row one"
-            )
-        return [f"{value % (1 << 64):016x}" for value in values] if name == "hash" else values
+    def identify(self) -> dict[str, str]:
+        """Name every file of the corpus, and its subset, with what changes when its content does."""
+        found = {name: mark for shard in self.shards for name, mark in self.source.identify(shard).items()}
+        return found if self.subset is None else {**found, "subset": self.subset.sha256}
+
+    def _require(self, shard: str) -> None:
+        if shard not in self.shards:
+            raise ValueError(f"no shard {shard!r} in {self.root}, which has {len(self.shards)} shards")
+
+    def _once(self, table: pa.Table) -> pa.Table:
+        if pc.count_distinct(table["uid"]).as_py() == table.num_rows:
+            return table
+        captions = table["caption"].to_pylist()
+        first: dict[str, int] = {}
+        copies: list[int] = []
+        kept: list[int] = []
+        counts = table["copies"].to_pylist() if "copies" in table.column_names else None
+        for row, uid in enumerate(table["uid"].to_pylist()):
+            place = first.setdefault(uid, len(kept))
+            if place == len(kept):
+                kept.append(row)
+                copies.append(counts[row] if counts else 1)
+                continue
+            if captions[kept[place]] != captions[row] and self.layout not in _NAMED_BY_BYTES:
+                one, two = (f"shard {table['shard'][at]} key {table['key'][at]}" for at in (kept[place], row))
+                raise Refusal(
+                    f"{self.root} has uid {uid} twice, in {one} and in {two}, with different captions: remove one "
+                    "of the rows"
+                )
+            if self.subset is None:
+                copies[place] += 1
+        table = table.take(pa.array(kept, pa.int64()))
+        if counts is None:
+            return table
+        return table.set_column(table.column_names.index("copies"), "copies", pa.array(copies, pa.int64()))
 
 
-def open_corpus(path: Path | str) -> Corpus:
-    """Open a folder of img2dataset shards, or a folder of pictures with one csv.
+def open_corpus(path: Path | str, subset: Path | None = None) -> Corpus:
+    """Open a corpus in any of the layouts that LAION-style data comes in.
 
-    The uid of a sample is its ``uid`` column; else LAION's ``hash`` as 16 hex digits; else the 128-bit
-    BLAKE2b of ``url``, a zero byte and the caption; for a folder of pictures without that column, the first
-    32 hex digits of the file's SHA-256.
+    img2dataset shards (webdataset or parquet output), bare webdataset tars, clip-retrieval embeddings, DataComp or
+    LAION metadata, or pictures with a list, with captions beside them or alone. The uid of a sample is its
+    DataComp ``uid``; else LAION's ``hash`` as 16 hex digits; else the 128-bit BLAKE2b of url, a zero byte and the
+    caption; else the first 32 hex digits of the SHA-256 of the picture's file.
 
     Args:
-        path: The folder.
+        path: A folder, a file, a list of shards with braces (``{00000..00041}.tar``) joined by ``::``, or the URL
+            of one of these in a store that fsspec reads.
+        subset: DataComp subset file: only these uids, each as often as the file repeats it.
 
     Returns:
-        The corpus, with at least one row; of its tars only the end has been looked at.
+        The corpus, with at least one row; of its pictures nothing has been looked at.
 
     Raises:
-        Refusal: If there is no such corpus, a shard lacks one of its three files, or a tar is cut short.
+        Refusal: If there is no such corpus, or parts of it are missing.
     """
-    root = Path(path)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
-        raise Refusal(f"{root} {found}: {_NEEDED}")
-    try:
-        names = sorted(entry.name for entry in root.iterdir())
-    except OSError as error:
-        raise Refusal(f"{root} cannot be read ({error.strerror}): check its permissions") from error
-    shards = _find_shards(root, names)
-    if shards:
-        return _open_shards(root, shards)
-    listings = [name for name in names if name.lower().endswith(".csv") and (root / name).is_file()]
-    if len(listings) > 1:
-        raise Refusal(f"{root} holds {len(listings)} csv files ({', '.join(listings[:3])}): leave only one")
-    if not listings:
-        found = f"holds {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else "is empty"
-        raise Refusal(f"{root} {found}: {_NEEDED}")
-    listing, duplicates = read_listing(root, root / listings[0])
-    sizes = Counter(listing["shard"].to_pylist())
-    return Corpus(
-        root=root,
-        layout="folder",
-        shards=tuple(sorted(sizes)),
-        sizes=tuple(sizes[shard] for shard in sorted(sizes)),
-        duplicates=duplicates,
-        listing=listing,
-    )
+    source = _open(locate(path))
+    if not sum(source.sizes):
+        raise Refusal(f"{source.root} holds {len(source.shards)} shards and not one sample: fetch it again")
+    if subset is None:
+        return Corpus(source=source)
+    from oddpair.retrieval.subset import load_subset
+
+    return Corpus(source=source, subset=load_subset(subset))
 
 
-def _find_shards(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    parts: dict[str, set[str]] = {}
-    for name in names:
-        match = _SHARD_FILE.fullmatch(name)
-        if match is not None:
-            parts.setdefault(match[1], set()).add(match[2])
-    shards = tuple(sorted(parts))
-    for suffix in (".tar", ".parquet", "_stats.json"):
-        missing = [f"{shard}{suffix}" for shard in shards if suffix not in parts[shard]]
-        if missing:
-            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise Refusal(
-                f"{root} lacks {missing[0]}{others} beside the other parts of the shard: run the download "
-                "again"
-            )
-    widths = sorted({len(shard) for shard in shards})
-    if len(widths) > 1:
-        raise Refusal(
-            f"{root} names shards with {widths[0]} and with {widths[1]} digits: use one download a folder"
-        )
-    return shards
+def fingerprint(corpus: Corpus) -> str:
+    """Return a hash of everything that results made from the corpus depend on, without opening a picture."""
+    return files.digest([corpus.layout, corpus.identify()])
 
 
-def _open_shards(root: Path, shards: tuple[str, ...]) -> Corpus:
-    sizes = tuple(read_successes(root, shard) for shard in shards)
-    # Verbs that need no picture would not notice that a download was cut short.
-    for shard in shards:
-        check_end(root / f"{shard}.tar")
-    if not any(sizes):
-        raise Refusal(f"{root} holds {len(shards)} shards and not one sample: run the download again")
-    first = root / f"{shards[0]}.parquet"
-    try:
-        names = pq.read_schema(first).names
-    except (pa.ArrowException, OSError) as error:
-        raise Refusal(f"{first} is no parquet file, or damaged: download it again") from error
-    identity = next((names_ for names_ in (("uid",), ("hash",)) if names_[0] in names), ("url", "caption"))
-    return Corpus(root=root, layout="img2dataset", shards=shards, sizes=sizes, identity=identity)
-
-
-def _with_types(root: Path, shard: str, part: pa.Table, schema: pa.Schema) -> pa.Table:
-    for name in part.column_names:
-        found, needed = part.schema.field(name).type, schema.field(name).type
-        if found != needed:
-            raise Refusal(
-                f"{root / shard}.parquet has {found} in column {name!r}, the first shard has {needed}: "
-                "use shards of one download"
-            )
-    return part
-
-
-def _require_unique(root: Path, table: pa.Table, keys: pa.ChunkedArray) -> None:
-    if pc.count_distinct(table["uid"]).as_py() == table.num_rows:
-        return
-    first: dict[str, int] = {}
-    for row, uid in enumerate(table["uid"].to_pylist()):
-        if uid in first:
-            one, two = (f"{table['shard'][place]} key {keys[place]}" for place in (first[uid], row))
-            raise Refusal(
-                f"{root} has uid {uid} twice, in shard {one} and in shard {two}: remove one of the rows"
-            )
-        first[uid] = row
+def _open(place: Place) -> Source:
+    stems: dict[str, set[str]] = {}
+    for name in place.names:
+        stem, _, ending = name.rpartition(".")
+        stems.setdefault(ending.lower(), set()).add(stem)
+    tars, tables = stems.get("tar", set()), stems.get("parquet", set())
+    if any(folder in ("img_emb", "text_emb") for folder in place.folders):
+        return open_clip_retrieval(place)
+    if tars:
+        paired = any(stem in tables for stem in tars)
+        return open_img2dataset(place) if paired else open_webdataset(place)
+    if any(_DATACOMP.fullmatch(name) for name in place.names) or (
+        not place.names and any(folder.startswith("part_") for folder in place.folders)
+    ):
+        return open_datacomp(place)
+    if tables:
+        numbered = any(_STATS.fullmatch(name) for name in place.names)
+        if not numbered:
+            return open_laion(place)
+        # img2dataset's third output has tables too, and the pictures in folders of the same names.
+        return open_folder(place) if tables & set(place.folders) else open_image_parquet(place)
+    if not place.names and not place.folders:
+        raise Refusal(f"{place.root} is empty: {_NEEDED}")
+    return open_folder(place)

@@ -2,281 +2,230 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-from PIL import Image
 
 from oddpair import files, stages
 from oddpair.errors import Refusal
 from oddpair.jobs import run_jobs
-from oddpair.retrieval.corpus import Corpus, Rows
-from oddpair.retrieval.encoder import Encoder, identify_encoder, load_encoder
-from oddpair.retrieval.pictures import BadPicture, decode_picture
-
-QUARANTINE_SCHEMA = pa.schema([("shard", pa.string()), ("uid", pa.string()), ("reason", pa.string())])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embeddings:
-    """An embedded corpus in memory, all rows in shard order.
-
-    Attributes:
-        uids: Ids, length ``n``.
-        captions: Captions, length ``n``.
-        image: Unit rows, float32, shape ``(n, d)``.
-        text: Unit rows of the captions, float32, shape ``(n, d)``; ``(n, 0)`` if only pictures were embedded.
-        texture: Style statistics, float32, shape ``(n, t)``; ``(n, 0)`` likewise.
-        encoder: sha256 of the encoder's weights.
-    """
-
-    uids: tuple[str, ...]
-    captions: tuple[str, ...]
-    image: NDArray[np.float32]
-    text: NDArray[np.float32]
-    texture: NDArray[np.float32]
-    encoder: str
+from oddpair.retrieval.corpus import Corpus, fingerprint
+from oddpair.retrieval.embed_layout import Kind, Record, part_path, read_record, write_quarantine
+from oddpair.retrieval.embed_shard import ShardJob, Tower, embed_shard, encoder_of
+from oddpair.retrieval.encoder import identify_encoder
+from oddpair.retrieval.formats.arrays import open_array
+from oddpair.retrieval.samples import EmbeddedSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedTask:
-    """One corpus to embed with one model into one folder; ``only_images`` leaves out captions and textures."""
+    """One corpus to embed with one model into one folder.
+
+    Attributes:
+        corpus: The corpus.
+        out: Folder to write.
+        tower: The model, and how it is run; ``None`` takes over the embeddings that the corpus holds.
+        only_images: Whether to leave out captions and textures.
+        width: Dimension of the embeddings to take over, where a corpus holds those of several models.
+    """
 
     corpus: Corpus
     out: Path
-    model: str
-    pretrained: str | None = None
+    tower: Tower | None
     only_images: bool = False
+    width: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    corpus: Corpus
-    shard: str
-    rows: int
-    index: int
-    out: Path
-    model: str
-    pretrained: str | None
-    only_images: bool
+def embed_corpora(
+    tasks: Sequence[EmbedTask], *, workers: int, title: str = "embed", engine: str | None = None
+) -> None:
+    """Embed corpora, shard by shard over one pool of workers; what is embedded already is kept.
 
-
-def embed_corpora(tasks: Sequence[EmbedTask], *, workers: int, title: str = "embed") -> None:
-    """Embed corpora, shard by shard over one pool of processes; what is embedded already is kept.
-
-    Writes ``img_emb``, ``text_emb``, ``texture`` (float16 npy), ``metadata`` (``image_path``, ``caption``,
-    ``uid``), ``quarantine`` (``shard``, ``uid``, ``reason`` of pictures that cannot be decoded; parquet) with
-    one file a shard, such as ``quarantine/quarantine_0000.parquet``, and ``manifest.json``. The bytes do not
-    depend on the number of workers or on interruptions.
+    Writes ``img_emb``, ``text_emb`` and ``texture`` (float16 npy), ``metadata`` (``image_path``, ``caption``,
+    ``uid``; parquet) and ``records`` (what became of each row) with one file a shard, such as
+    ``img_emb/img_emb_0000.npy``; ``quarantine.jsonl`` with a line for everything that was set aside; and
+    ``manifest.json``. The bytes do not depend on the number of workers or on interruptions.
 
     Args:
         tasks: What to embed with what into which folder.
-        workers: Processes.
+        workers: Processes, or threads that decode where the model runs on a GPU.
         title: Of the progress bar.
+        engine: ``dask:ADDRESS`` for a cluster whose workers see the same folders; ``None`` for processes here.
 
     Raises:
-        Refusal: If a model or corpus is unusable, or the folder was made from another model or corpus.
+        Refusal: If a model or corpus is unusable, or a folder was made from another model or corpus.
     """
     try:
-        _embed_corpora(tasks, workers, title)
+        _embed_corpora(tasks, workers, title, engine)
     except Refusal:
         for task in tasks:
             stages.abandon(task.out)
         raise
 
 
-def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str) -> None:
+def read_records(folder: Path) -> list[Record]:
+    """Read what became of the rows of every shard of a finished embedding."""
+    shards = files.read_json(folder / "manifest.json")["shards"]
+    return [read_record(part_path(folder, "records", index, len(shards))) for index in range(len(shards))]
+
+
+def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine: str | None) -> None:
     pending: list[EmbedTask] = []
-    jobs: list[_Job] = []
+    jobs: list[ShardJob] = []
     for task in tasks:
-        made_from = {
-            "corpus": fingerprint(task.corpus),
-            "model": identify_encoder(task.model, task.pretrained),
-            "only_images": task.only_images,
-        }
-        if not stages.begin(task.out, made_from):
-            continue
-        pending.append(task)
-        jobs.extend(
-            _Job(
-                corpus=task.corpus,
-                shard=shard,
-                rows=rows,
-                index=index,
-                out=task.out,
-                model=task.model,
-                pretrained=task.pretrained,
-                only_images=task.only_images,
+        if task.tower is not None and not task.corpus.source.pictures and not task.corpus.source.embedded:
+            raise Refusal(
+                f"{task.corpus.root} holds no pictures: embed the shards that img2dataset made of it"
             )
-            for index, (shard, rows) in enumerate(zip(task.corpus.shards, task.corpus.sizes, strict=True))
-            if not _is_complete(task, index)
-        )
-    if jobs:
-        run_jobs(
-            _embed_shard, jobs, workers=min(workers, len(jobs)), title=title, unit="rows", size=_job_rows
-        )
+        if stages.begin(task.out, _made_from(task)):
+            pending.append(task)
+            jobs.extend(_jobs(task, workers))
+    for job in jobs:
+        # A record without its arrays: they were lost since, and only a job without a record runs.
+        if not _is_complete(job):
+            job.record.unlink(missing_ok=True)
+    on_gpu = any(job.threads for job in jobs)
+    run_jobs(
+        embed_shard,
+        jobs,
+        # One model fills a GPU; its pictures are decoded by threads.
+        workers=1 if on_gpu else workers,
+        title=title,
+        unit="rows",
+        size=_job_rows,
+        engine=engine,
+        partial=_record,
+        # In this very process nothing survives a crash of the decoder, and there is nobody to tell of it.
+        blame=_skip if engine is None and (workers > 1 or on_gpu) else None,
+    )
     for task in pending:
         _finish(task)
 
 
-def load_embeddings(folder: Path) -> Embeddings:
-    """Read an embedding folder, every part checked against its neighbours.
-
-    Raises:
-        Refusal: If the folder is no finished embedding, or a part has other rows or another dimension than
-            its metadata and manifest say.
-    """
-    manifest = files.read_json(folder / "manifest.json")
-    parts: dict[str, list[NDArray[np.float16]]] = {"img_emb": [], "text_emb": [], "texture": []}
-    uids: list[str] = []
-    captions: list[str] = []
-    for index, rows in enumerate(manifest["rows"]):
-        table = files.read_table(_path(folder, "metadata", index))
-        if len(table) != rows:
-            raise Refusal(
-                f"{_path(folder, 'metadata', index)} has {len(table)} rows, its manifest says {rows}: embed again"
-            )
-        uids.extend(table["uid"].to_pylist())
-        captions.extend(table["caption"].to_pylist())
-        for kind, found in parts.items():
-            if kind not in manifest["dimensions"]:
-                found.append(np.empty((rows, 0), dtype=np.float16))
-                continue
-            path = _path(folder, kind, index)
-            part = files.read_array(path)
-            needed = (rows, manifest["dimensions"][kind])
-            if part.shape != needed or part.dtype != np.float16:
-                raise Refusal(
-                    f"{path} holds {part.dtype} of shape {part.shape}, its manifest says float16 of {needed}: embed again"
-                )
-            found.append(part)
-    joined = {kind: np.concatenate(found).astype(np.float32) for kind, found in parts.items()}
-    return Embeddings(
-        uids=tuple(uids),
-        captions=tuple(captions),
-        image=joined["img_emb"],
-        text=joined["text_emb"],
-        texture=joined["texture"],
-        encoder=manifest["encoder_sha256"],
-    )
+def _made_from(task: EmbedTask) -> dict[str, object]:
+    tower = task.tower
+    return {
+        "layout": task.corpus.layout,
+        "files": task.corpus.identify(),
+        "model": None
+        if tower is None
+        else identify_encoder(tower.model, tower.pretrained, precision=tower.precision, exact=tower.exact),
+        "only_images": task.only_images,
+        "width": task.width,
+    }
 
 
-def fingerprint(corpus: Corpus) -> str:
-    """Return a hash of everything that an embedding of the corpus depends on, without opening a picture.
-
-    For shards: names, sizes of the tars and the content of the parquet files, which hold the hash of every
-    picture; for a folder: the ids, which are hashes of the pictures, and the captions.
-    """
-    if corpus.listing is not None:
-        table = corpus.metadata()
-        return files.digest([corpus.layout, table["uid"].to_pylist(), table["caption"].to_pylist()])
-    parts = [
-        [shard, (corpus.root / f"{shard}.tar").stat().st_size, files.sha256(corpus.root / f"{shard}.parquet")]
-        for shard in corpus.shards
+def _jobs(task: EmbedTask, workers: int) -> list[ShardJob]:
+    on_gpu = task.tower is not None and task.tower.device != "cpu"
+    return [
+        ShardJob(
+            corpus=task.corpus,
+            index=index,
+            out=task.out,
+            tower=task.tower,
+            width=task.width,
+            only_images=task.only_images,
+            threads=workers if on_gpu else 0,
+        )
+        for index in range(len(task.corpus.shards))
     ]
-    return files.digest([corpus.layout, parts])
 
 
-def _embed_shard(job: _Job) -> None:
-    encoder = _encoder(job.model, job.pretrained)
-    rows = job.corpus.read(job.shard)
-    kept: list[int] = []
-    bad: list[dict[str, str]] = []
-    pictures = _decode_pictures(rows, kept, bad)
-    # A blank picture gives a shard without any other the shapes of its empty arrays.
-    first = next(pictures, Image.new("RGB", (8, 8)))
-    image, texture = encoder.encode_pictures(itertools.chain([first], pictures), textures=not job.only_images)
-    image, texture = image[: len(kept)], texture[: len(kept)]
-    captions = [rows.captions[row] for row in kept]
-    files.write_array(_path(job.out, "img_emb", job.index), image.astype(np.float16))
-    if not job.only_images:
-        files.write_array(_path(job.out, "texture", job.index), texture.astype(np.float16))
-        text = encoder.encode_texts(captions or [""])[: len(kept)]
-        files.write_array(_path(job.out, "text_emb", job.index), text.astype(np.float16))
-    files.write_table(
-        _path(job.out, "quarantine", job.index), pa.Table.from_pylist(bad, schema=QUARANTINE_SCHEMA)
-    )
-    # Last: a shard with metadata is a shard that is complete.
-    files.write_table(
-        _path(job.out, "metadata", job.index),
-        pa.table(
-            {
-                "image_path": [rows.keys[row] for row in kept],
-                "caption": captions,
-                "uid": [rows.uids[row] for row in kept],
-            }
-        ),
-    )
+def _skip(job: ShardJob, position: int) -> ShardJob:
+    return replace(job, skip=(*job.skip, position))
 
 
-def _decode_pictures(rows: Rows, kept: list[int], bad: list[dict[str, str]]) -> Iterator[Image.Image]:
-    """Decode a shard one picture at a time, noting rows that are pictures in ``kept`` and others in ``bad``."""
-    for row, data in enumerate(rows.images):
-        try:
-            picture = decode_picture(data)
-        except BadPicture as error:
-            bad.append({"shard": rows.shard, "uid": rows.uids[row], "reason": str(error)})
-            continue
-        kept.append(row)
-        yield picture
+def _record(job: ShardJob) -> Path:
+    return job.record
+
+
+def _job_rows(job: ShardJob) -> int:
+    return max(job.size, 1)
+
+
+def _is_complete(job: ShardJob) -> bool:
+    if not job.record.is_file() or not job.path("metadata").is_file():
+        return False
+    return all(job.path(kind).is_file() for kind in read_record(job.record).kinds)
 
 
 def _finish(task: EmbedTask) -> None:
-    encoder = _encoder(task.model, task.pretrained)
-    count = len(task.corpus.shards)
-    kinds = ("img_emb", *(() if task.only_images else ("texture", "text_emb")))
-    dimensions = {kind: int(files.read_array(_path(task.out, kind, 0)).shape[1]) for kind in kinds}
-    rows = [
-        len(files.read_table(_path(task.out, "metadata", index), columns=["uid"])) for index in range(count)
-    ]
-    if not any(rows):
-        reason = files.read_table(_path(task.out, "quarantine", 0))["reason"][0]
-        raise Refusal(
-            f"{task.corpus.root}: none of its {len(task.corpus):,} pictures can be decoded (the first: {reason}): "
-            f"check that these are pictures, and delete {task.out}"
-        )
+    jobs = _jobs(task, workers=1)
+    records = [read_record(job.record) for job in jobs]
+    kept = sum(record.kept for record in records)
+    if not kept:
+        raise Refusal(_nothing(task, records))
+    kinds = dict.fromkeys(kind for record in records for kind in record.kinds)
+    dimensions = {kind: _dimension(kind, jobs, records) for kind in kinds}
+    for job, record in zip(jobs, records, strict=True):
+        # A shard that was set aside whole has no rows of any kind, and readers find a file for each.
+        for kind in kinds:
+            if kind not in record.kinds:
+                files.write_array(job.path(kind), np.empty((0, dimensions[kind]), dtype=np.float16))
+    write_quarantine(task.out, records)
     files.write_json(
         task.out / "manifest.json",
         {
-            # The name alone: the same model elsewhere gives the same bytes.
-            "encoder": Path(task.model).name,
-            "encoder_sha256": encoder.sha256,
-            "preprocessing": str(encoder.preprocess),
+            **_describe(task),
             "corpus": fingerprint(task.corpus),
-            "shards": list(task.corpus.shards),
-            "rows": rows,
-            "quarantined": len(task.corpus) - sum(rows),
+            "layout": task.corpus.layout,
+            "files": {name: mark for record in records for name, mark in record.files.items()},
+            "shards": [record.shard for record in records],
+            "rows": [record.kept for record in records],
+            "seen": sum(record.seen for record in records),
+            "quarantined": sum(line.rows for record in records for line in record.bad),
+            "without_caption": sum(record.without_caption for record in records),
+            "repeated": sum(record.repeated for record in records),
+            "outside_subset": sum(record.outside for record in records),
             "dimensions": dimensions,
         },
     )
     stages.finish(task.out)
 
 
-def _path(folder: Path, kind: str, index: int) -> Path:
-    ending = "parquet" if kind in ("metadata", "quarantine") else "npy"
-    return folder / kind / f"{kind}_{index:04d}.{ending}"
+def _describe(task: EmbedTask) -> dict[str, str]:
+    tower = task.tower
+    if tower is None:
+        return {
+            "encoder": "made elsewhere",
+            "encoder_sha256": cast("EmbeddedSource", task.corpus.source).encoder,
+            "preprocessing": "unknown",
+            "precision": "unknown",
+        }
+    encoder = encoder_of(tower)
+    return {
+        # The name alone: the same model elsewhere gives the same bytes.
+        "encoder": Path(tower.model).name,
+        "encoder_sha256": encoder.sha256,
+        "preprocessing": encoder.preprocess.describe(),
+        "precision": tower.precision,
+    }
 
 
-def _is_complete(task: EmbedTask, index: int) -> bool:
-    kinds = ("metadata", "quarantine", "img_emb", *(() if task.only_images else ("texture", "text_emb")))
-    return all(_path(task.out, kind, index).is_file() for kind in kinds)
+def _dimension(kind: Kind, jobs: Sequence[ShardJob], records: Sequence[Record]) -> int:
+    found = {
+        open_array(job.path(kind)).shape[1]: job.path(kind)
+        for job, record in zip(jobs, records, strict=True)
+        if kind in record.kinds
+    }
+    if len(found) > 1:
+        (one, first), (two, second) = list(found.items())[:2]
+        raise Refusal(
+            f"{first} has dimension {one}, {second} has {two}: the corpus holds embeddings of two models"
+        )
+    return next(iter(found))
 
 
-def _job_rows(job: _Job) -> int:
-    return job.rows
-
-
-@functools.lru_cache(maxsize=2)
-def _encoder(model: str, pretrained: str | None) -> Encoder:
-    import torch
-
-    encoder = load_encoder(model, pretrained)
-    # Two processes of one thread beat one process of two, and a sum has the same order each time.
-    torch.set_num_threads(1)
-    return encoder
+def _nothing(task: EmbedTask, records: Sequence[Record]) -> str:
+    first = next((line for record in records for line in record.bad), None)
+    why = (
+        f"none of its {len(task.corpus):,} rows is in the subset"
+        if first is None
+        else (
+            f"none of its {len(task.corpus):,} rows can be embedded (the first: {first.file}: {first.reason})"
+        )
+    )
+    return f"{task.corpus.root}: {why}: check that this is the right corpus, and delete {task.out}"

@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-# The reason of a row that has an id and perhaps a picture but nothing said of it; it has a counter of its own.
+# Reasons that speak of no damage; each has a counter of its own: a row of which nothing is said, and one whose
+# file has the bytes of an earlier row's.
 NO_CAPTION = "no caption"
+REPEATED = "the same bytes as an earlier row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,10 @@ class Source(Protocol):
 
 
 class EmbeddedSource(Source, Protocol):
-    """A layout that holds embeddings made elsewhere."""
+    """A layout that holds embeddings made elsewhere; ``encoder`` is the sha256 of their model, or ``""``."""
+
+    @property
+    def encoder(self) -> str: ...
 
     def vectors(self, shard: str, *, width: int | None = None) -> Iterator[Vectors]:
         """Read a shard's rows in batches; ``width`` chooses among embeddings of several models."""

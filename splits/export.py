@@ -1,56 +1,48 @@
-"""A split in the formats that trainers read: webdataset shards, DataComp subset files, parquet."""
+"""A split in shards of pictures, as img2dataset writes them: webdataset tars, or parquet that holds the bytes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
-from oddpair.files import write_array, write_table
+from oddpair.files import read_table
 from oddpair.progress import track
-from oddpair.retrieval.corpus import Corpus, Rows
+from oddpair.retrieval.formats.image_parquet import write_image_parquet
 from oddpair.retrieval.formats.shards import make_keys, read_shard, write_shard, write_sizes
+from oddpair.retrieval.samples import Bad, Rows
+from oddpair.splits.export_quarantine import read_quarantine, tell_quarantine, write_quarantine
+from oddpair.splits.export_rows import (
+    Plan,
+    Readable,
+    plan_rows,
+    read_parts,
+    refuse_strangers,
+    require_content,
+    with_uid,
+)
 from oddpair.splits.manifest import Manifest
 
-SUBSET_TYPE = np.dtype([("f0", "<u8"), ("f1", "<u8")])
-
-_SHARD_FILE = re.compile(r"(\d+)(\.tar|\.parquet|_stats\.json)")
-_HEX = re.compile(r"[0-9a-f]{32}")
+_SHARD_FILE = re.compile(r"\d+(\.tar|\.parquet|_stats\.json)")
 _MOST_SHARDS = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """Which rows go where: row ``i`` of the split, in corpus order, has ``uids[i]`` and lies in ``shards[i]``."""
-
-    uids: list[str]
-    shards: list[str]
-    size: int
-
-    @property
-    def outputs(self) -> range:
-        return range(-(-len(self.uids) // self.size))
-
-    def rows(self, index: int) -> slice:
-        return slice(index * self.size, (index + 1) * self.size)
+# What trainers look for in a tar.
+_TRAINABLE = ("jpg", "png", "webp")
 
 
 def export_webdataset(
-    manifest: Manifest, corpus: Corpus, folder: Path, *, rows_per_shard: int = 1000
-) -> None:
+    manifest: Manifest, corpus: Readable, folder: Path, *, rows_per_shard: int = 1000
+) -> int:
     """Write a split as img2dataset shards with ``sizes.json``, as open_clip's trainer reads them.
 
     Rows keep the order of the corpus, their pictures byte for byte and all their columns; keys are numbered
-    anew and a ``uid`` column is added where the corpus had none. One output and one input shard are in
-    memory at a time. A shard that is whole and holds the right uids, from a run that was stopped, is kept;
-    the result has the same bytes either way. ``sizes.json`` is written last: without it the export is not
-    complete.
+    anew and a ``uid`` column is added where the corpus had none. One output shard and its rows of one input
+    shard are in memory at a time. A row whose picture is damaged, or neither JPEG, PNG nor WebP, is set aside
+    in ``quarantine.jsonl``. A shard that is whole and holds the right uids, from a run that was stopped, is
+    kept; the result has the same bytes either way. ``sizes.json`` is written last: without it the export is
+    not complete.
 
     Args:
         manifest: The split.
@@ -58,159 +50,126 @@ def export_webdataset(
         folder: Where to write; made if missing.
         rows_per_shard: Rows in every shard but the last.
 
+    Returns:
+        Rows set aside.
+
     Raises:
-        Refusal: If a uid of the split is not in the corpus, or the folder holds shards of another export.
+        Refusal: If a uid of the split is not in the corpus, the corpus has no captions or no picture that can
+            be exported, or the folder holds shards of another export.
         ValueError: If ``rows_per_shard`` is below 1.
     """
-    if rows_per_shard < 1:
-        raise ValueError(f"rows_per_shard is {rows_per_shard}, at least 1 is needed")
-    plan = _make_plan(manifest, corpus, rows_per_shard)
-    if len(plan.outputs) > _MOST_SHARDS:
-        raise Refusal(f"{len(plan.outputs):,} shards need more than five digits: write more rows per shard")
-    _refuse_strangers(folder, plan)
-    todo = [index for index in plan.outputs if not _is_complete(folder, index, plan)]
-    if todo:
-        (folder / "sizes.json").unlink(missing_ok=True)
-    with track("exporting shards", len(plan.outputs), "shards") as progress:
-        progress.advance(len(plan.outputs) - len(todo))
-        for index, part in _read_outputs(corpus, plan, set(todo)):
-            write_shard(
-                folder,
-                index,
-                keys=make_keys(index, len(part), rows_per_shard=max(10_000, rows_per_shard)),
-                captions=part.captions,
-                images=part.images,
-                columns=part.columns,
-            )
-            progress.advance()
-    write_sizes(folder, {f"{index:05d}.tar": len(plan.uids[plan.rows(index)]) for index in plan.outputs})
+    plan, bad = _write_shards(
+        manifest,
+        corpus,
+        folder,
+        rows_per_shard,
+        write=write_shard,
+        read=lambda name: read_shard(folder, name)[0],
+        suffixes=(".tar", ".parquet", "_stats.json"),
+    )
+    sizes = {f"{part:05d}.tar": len(_uids(plan, part, bad)) for part in plan.parts}
+    write_sizes(folder, sizes)
+    return len(bad)
 
 
-def export_uids(manifest: Manifest, path: Path) -> None:
-    """Write a split as a DataComp subset file: sorted pairs of the uids' upper and lower 64 bits.
+def export_image_parquet(
+    manifest: Manifest, corpus: Readable, folder: Path, *, rows_per_shard: int = 1000
+) -> int:
+    """Write a split as img2dataset does with ``--output_format parquet``: tables with a column of pictures.
 
-    Args:
-        manifest: The split; every uid must be 32 lower-case hex digits.
-        path: The ``.npy`` file.
-
-    Raises:
-        Refusal: If a uid is something else.
-    """
-    wrong = next((uid for uid in manifest.uids if not _HEX.fullmatch(uid)), None)
-    if wrong is not None:
-        raise Refusal(
-            f"split {manifest.name!r}: uid {wrong!r} is not 32 lower-case hex digits, which a DataComp subset "
-            "needs: export as parquet instead"
-        )
-    halves = [(int(uid[:16], 16), int(uid[16:], 16)) for uid in manifest.uids]
-    subset: NDArray[np.void] = np.sort(np.array(halves, dtype=SUBSET_TYPE))
-    write_array(path, subset)
-
-
-def export_parquet(manifest: Manifest, corpus: Corpus, path: Path) -> None:
-    """Write a split as one table, sorted by uid: ``uid``, ``shard``, ``key`` and ``caption`` of every row.
+    All that ``export_webdataset`` says holds here too, but for ``sizes.json``, which no reader looks for.
 
     Args:
         manifest: The split.
         corpus: The corpus it was made from.
-        path: The ``.parquet`` file.
+        folder: Where to write; made if missing.
+        rows_per_shard: Rows in every shard but the last.
+
+    Returns:
+        Rows set aside.
 
     Raises:
-        Refusal: If a uid of the split is not in the corpus.
+        Refusal: As ``export_webdataset``.
+        ValueError: If ``rows_per_shard`` is below 1.
     """
-    table = _split_rows(manifest, corpus, ("key",)).select(["uid", "shard", "key", "caption"])
-    order = np.argsort(np.asarray(table["uid"].to_pylist(), dtype=np.object_), kind="stable")
-    write_table(path, table.take(pa.array(order)))
+    _, bad = _write_shards(
+        manifest,
+        corpus,
+        folder,
+        rows_per_shard,
+        write=write_image_parquet,
+        read=lambda name: read_table(folder / f"{name}.parquet", ["uid"]),
+        suffixes=(".parquet", "_stats.json"),
+    )
+    return len(bad)
 
 
-def _split_rows(manifest: Manifest, corpus: Corpus, columns: tuple[str, ...] = ()) -> pa.Table:
-    table = corpus.metadata(columns)
-    wanted = set(manifest.uids)
-    found = table["uid"].to_pylist()
-    missing = sorted(wanted.difference(found))
-    if missing:
-        raise Refusal(
-            f"{corpus.root} lacks {len(missing):,} of the {len(wanted):,} uids of split {manifest.name!r}, such as "
-            f"{missing[0]!r}: give the corpus that the split was made from"
-        )
-    return table.filter(pa.array([uid in wanted for uid in found]))
-
-
-def _make_plan(manifest: Manifest, corpus: Corpus, rows_per_shard: int) -> _Plan:
-    table = _split_rows(manifest, corpus)
-    return _Plan(uids=table["uid"].to_pylist(), shards=table["shard"].to_pylist(), size=rows_per_shard)
-
-
-def _refuse_strangers(folder: Path, plan: _Plan) -> None:
-    if not folder.is_dir():
-        return
-    ours = {f"{index:05d}" for index in plan.outputs}
-    for name in sorted(entry.name for entry in folder.iterdir()):
-        match = _SHARD_FILE.fullmatch(name)
-        if match is not None and match[1] not in ours:
-            raise Refusal(
-                f"{folder} holds {name}, which is no part of this export of {len(ours)} shards: "
-                "choose an empty folder"
+def _write_shards(
+    manifest: Manifest,
+    corpus: Readable,
+    folder: Path,
+    rows_per_shard: int,
+    *,
+    write: Callable[..., None],
+    read: Callable[[str], pa.Table],
+    suffixes: tuple[str, ...],
+) -> tuple[Plan, dict[str, Bad]]:
+    require_content(corpus, pictures=True)
+    plan = plan_rows(manifest, corpus, rows_per_shard)
+    if len(plan.parts) > _MOST_SHARDS:
+        raise Refusal(f"{len(plan.parts):,} shards need more than five digits: write more rows per shard")
+    names = {f"{part:05d}{suffix}" for part in plan.parts for suffix in suffixes}
+    refuse_strangers(folder, _SHARD_FILE, names, f"{len(plan.parts)} shards")
+    before = read_quarantine(folder)
+    done = [
+        part for part in plan.parts if _is_complete(folder, part, suffixes, read, _uids(plan, part, before))
+    ]
+    todo = sorted(set(plan.parts).difference(done))
+    if todo:
+        (folder / "sizes.json").unlink(missing_ok=True)
+    # Rows of shards that are made again may have been mended since.
+    bad = {uid: before[uid] for part in done for uid in _uids(plan, part, ()) if uid in before}
+    with track("exporting shards", len(plan.parts), "shards") as progress:
+        progress.advance(len(done))
+        progress.quarantine(len(bad))
+        for part, rows in read_parts(corpus, plan, todo, _TRAINABLE):
+            bad.update({found.uid: found for found in rows.bad if found.uid is not None})
+            progress.quarantine(len(rows.bad))
+            # Before the shard: one that is found whole is whole but for the rows of the quarantine.
+            write_quarantine(folder, plan, bad)
+            write(
+                folder,
+                part,
+                keys=_number_keys(plan, part, rows),
+                captions=rows.captions,
+                images=rows.images,
+                columns=with_uid(rows),
             )
+            progress.advance()
+    write_quarantine(folder, plan, bad)
+    tell_quarantine(folder, plan, bad)
+    return plan, bad
 
 
-def _is_complete(folder: Path, index: int, plan: _Plan) -> bool:
-    name = f"{index:05d}"
-    if not all((folder / f"{name}{end}").is_file() for end in (".tar", ".parquet", "_stats.json")):
+def _uids(plan: Plan, part: int, without: Collection[str]) -> list[str]:
+    return [plan.uids[row] for row in plan.rows(part) if plan.uids[row] not in without]
+
+
+def _number_keys(plan: Plan, part: int, rows: Rows) -> list[str]:
+    """Number the rows of a shard as img2dataset does: those set aside leave a gap."""
+    keys = make_keys(part, len(plan.rows(part)), rows_per_shard=max(10_000, plan.size))
+    key_of = dict(zip(_uids(plan, part, ()), keys, strict=True))
+    return [key_of[uid] for uid in rows.uids]
+
+
+def _is_complete(
+    folder: Path, part: int, suffixes: tuple[str, ...], read: Callable[[str], pa.Table], uids: list[str]
+) -> bool:
+    name = f"{part:05d}"
+    if not all((folder / f"{name}{suffix}").is_file() for suffix in suffixes):
         return False
     try:
-        table, _ = read_shard(folder, name)
+        table = read(name)
     except Refusal:  # whatever is wrong with it, writing it again mends it
         return False
-    return "uid" in table.column_names and table["uid"].to_pylist() == plan.uids[plan.rows(index)]
-
-
-def _read_outputs(corpus: Corpus, plan: _Plan, todo: set[int]) -> Iterator[tuple[int, Rows]]:
-    parts: list[Rows] = []
-    start = 0
-    while start < len(plan.uids):
-        shard = plan.shards[start]
-        stop = start
-        while stop < len(plan.uids) and plan.shards[stop] == shard:
-            stop += 1
-        touched = [index for index in range(start // plan.size, -(-stop // plan.size)) if index in todo]
-        first, start = start, stop
-        if not touched:
-            continue
-        rows = corpus.read(shard)
-        row_of = {uid: row for row, uid in enumerate(rows.uids)}
-        for index in touched:
-            span = range(*plan.rows(index).indices(len(plan.uids)))
-            mine = plan.uids[max(span.start, first) : min(span.stop, stop)]
-            parts.append(_take(rows, [row_of[uid] for uid in mine]))
-            if span.stop <= stop:
-                yield index, _join(parts)
-                parts = []
-
-
-def _take(rows: Rows, chosen: list[int]) -> Rows:
-    return Rows(
-        shard=rows.shard,
-        uids=tuple(rows.uids[row] for row in chosen),
-        keys=tuple(rows.keys[row] for row in chosen),
-        captions=tuple(rows.captions[row] for row in chosen),
-        images=tuple(rows.images[row] for row in chosen),
-        columns=rows.columns.take(pa.array(chosen, pa.int64())),
-    )
-
-
-def _join(parts: list[Rows]) -> Rows:
-    uids = tuple(uid for part in parts for uid in part.uids)
-    # Shards differ in their types where a column is empty in one of them; the wider type holds both.
-    columns = pa.concat_tables(
-        [part.columns.replace_schema_metadata(None) for part in parts], promote_options="permissive"
-    )
-    columns = columns.add_column(0, "uid", pa.array(uids, pa.string()))
-    return Rows(
-        shard=parts[0].shard,
-        uids=uids,
-        keys=tuple(key for part in parts for key in part.keys),
-        captions=tuple(caption for part in parts for caption in part.captions),
-        images=tuple(image for part in parts for image in part.images),
-        columns=columns,
-    )
+    return "uid" in table.column_names and table["uid"].to_pylist() == uids

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from oddpair.retrieval.counts import Counts
-from oddpair.retrieval.embed import Embeddings
+from oddpair.retrieval.embeddings import Embeddings
 from oddpair.retrieval.search import Neighbours, nearest
 from oddpair.splits.recipes import UnseenPairsRecipe
 from oddpair.splits.unseen_pairs import STATUSES, PairTable, candidates, check

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.embed import Embeddings
+from oddpair.retrieval.embeddings import Embeddings
 from oddpair.retrieval.search import nearest
 from oddpair.splits.manifest import Manifest
 from oddpair.splits.recipes import StyleStrictRecipe

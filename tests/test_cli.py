@@ -139,11 +139,11 @@ CORPUS_VERBS = {
     "unseen-pairs": lambda corpus, out: ("split", "unseen-pairs", "--corpus", corpus, "--out", out),
 }
 BAD_CORPORA = {
-    "none": r"none does not exist: a corpus is a folder of img2dataset shards",
-    "empty": r"empty is empty: a corpus is a folder of img2dataset shards",
-    "file.tar": r"file.tar is a file: a corpus is a folder of img2dataset shards",
+    "none": r"none does not exist: check the path; a corpus is a local path",
+    "empty": r"empty is empty: a corpus is a folder, list or URL of img2dataset",
+    "file.tar": r"holds 1 tars and not one sample with a picture: fetch them again",
     "lacking": r"lacking lacks 00001.parquet beside the other parts of the shard: run the download again",
-    "no-captions": r"list.csv has the columns \['file', 'text'\], needed 'file' and 'caption': name them",
+    "no-captions": r"list.csv has the columns \['file', 'text'\], needed 'file' and 'caption', or 'filepath' and",
 }
 
 
@@ -157,14 +157,15 @@ def test_a_corpus_that_is_none_is_refused_in_one_line_with_the_remedy(broken, tm
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", CORPUS_VERBS)
-def test_a_truncated_shard_is_refused_by_its_name(broken, tmp_path, verb):
-    line = invoke(*CORPUS_VERBS[verb](broken / "truncated", tmp_path / "out"))
-    assert line is not None
-    assert "00001.tar" in line
-    assert "\n" not in line
-    assert "the shard is truncated; download it again" in line
-    assert left_in(tmp_path) == []
+def test_a_truncated_shard_is_set_aside_by_its_name_and_exits_3(broken, tmp_path):
+    result = CliRunner().invoke(
+        cli.app, ["embed", str(broken / "truncated"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    )
+    assert result.exit_code == 3, result.output
+    (line,) = [json.loads(text) for text in (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()]
+    assert line["file"] == "00001.tar"
+    assert "the shard is truncated" in line["reason"]
+    assert f"{line['rows']} of" in result.output
 
 
 def bad_arguments(broken, folder, split, out):
@@ -274,7 +275,7 @@ def bad_arguments(broken, folder, split, out):
         ),
         "split of another corpus": (
             ("export", split, "--corpus", broken.parent / "none", "--out", out),
-            "none does not exist: a corpus is",
+            "none does not exist: check the path; a corpus is",
         ),
         "unknown size": (("demo", "--size", "tiny", "--out", out), "no size 'tiny': use demo, study or small"),
         "few rows": (("demo", "--rows", 10, "--out", out), "a world of 10 rows is too small for its splits: use"),
@@ -520,12 +521,14 @@ def test_rows_that_are_left_out_are_told_and_too_many_bad_pictures_exit_3(
     result = call("embed", corpus, "--out", out, "--workers", 1)
     assert result.returncode == 3
     said = result.stderr.splitlines()
-    assert f"{corpus}: 2 rows left out, their pictures are byte-identical to earlier ones" in said
-    assert f"{corpus}: 1 of 5 pictures could not be decoded, listed in {out}/quarantine/" in said
-    assert said[-1] == "oddpair: done, but 20.00% of the pictures are bad, --max-bad is 0.001"
-    assert result.stdout.startswith("4 rows of dimension 128")
+    assert said[-1] == (
+        f"oddpair: done, but 14.29% of the rows are damaged, --max-bad is 0.001: see {out}/quarantine.jsonl"
+    )
+    first, second = result.stdout.splitlines()
+    assert first == f"4 rows of dimension 128 in {out}, 3 of 7 quarantined"
+    assert second.strip().startswith("2 of them have the bytes of an earlier row's picture")
     assert (out / "done.json").is_file()
-    assert call("embed", corpus, "--out", out, "--max-bad", 0.2).returncode == 0
+    assert call("embed", corpus, "--out", out, "--max-bad", 0.15).returncode == 0
 
 
 def test_the_help_of_tags_says_the_threshold():
@@ -543,7 +546,7 @@ def test_the_help_of_tags_says_the_threshold():
         (("embed", "corpus", "--out", "x", "--nope"), "No such option: --nope"),
         (("embed", "corpus", "--out", "x", "--workers", "0"), "Invalid value for '--workers': "),
         (("embed", "corpus", "--out", "x", "--workers", "two"), "Invalid value for '--workers': "),
-        (("export", "s", "--corpus", "c", "--out", "x", "--as", "csv"), "Invalid value for '--as': "),
+        (("export", "s", "--corpus", "c", "--out", "x", "--as", "tsv"), "Invalid value for '--as': "),
         (("verify",), "Missing argument '"),
         (("divide",), "No such command 'divide': see oddpair --help"),
     ],

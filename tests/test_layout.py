@@ -8,7 +8,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("retrieval", "splits", "benchmarks", "eval")
-LEAVES = {"errors", "files", "progress", "html", "html_style", "jobs", "supervision", "engines", "workers", "stages"}
+LEAVES = {
+    "errors",
+    "files",
+    "progress",
+    "html",
+    "html_style",
+    "jobs",
+    "supervision",
+    "engines",
+    "workers",
+    "stages",
+}
 # A file that outgrows this has outgrown its one idea.
 MOST_LINES = 430
 

@@ -62,8 +62,8 @@ def styles(corpus):
 
 def test_the_folder_holds_415_pictures_two_of_them_copies_and_none_is_bad(corpus, embeddings):
     manifest = files.read_json(embeddings / "manifest.json")
-    assert (len(corpus), corpus.duplicates) == (413, 2)
-    assert (sum(manifest["rows"]), manifest["quarantined"]) == (413, 0)
+    assert (len(corpus), len(corpus.metadata())) == (415, 413)
+    assert (sum(manifest["rows"]), manifest["quarantined"], manifest["repeated"]) == (413, 2, 2)
 
 
 def test_the_split_is_style_strict_with_a_card_and_its_guarantee(strict, styles):
@@ -125,7 +125,8 @@ def test_words_are_counted_as_a_slow_obvious_loop_counts_them(oddpair, corpus, t
 
 
 def test_a_picture_is_nearest_to_itself(oddpair, corpus, embeddings, tmp_path):
-    file, uid = (corpus.listing[name][7].as_py() for name in ("key", "uid"))
+    table = corpus.metadata(["key"])
+    file, uid = (table[name][7].as_py() for name in ("key", "uid"))
     sheet = tmp_path / "sheet.html"
     options = ("-k", 3, "--out", sheet, "--embeddings", embeddings, "--workers", 1)
     lines = oddpair("search", PICTURES, PICTURES / file, *options).splitlines()
@@ -136,14 +137,14 @@ def test_a_picture_is_nearest_to_itself(oddpair, corpus, embeddings, tmp_path):
     assert sheet.read_text().count("<img") == 3
 
 
-@pytest.mark.parametrize("kind", ["webdataset", "uids", "parquet"])
+@pytest.mark.parametrize("kind", ["webdataset", "image-parquet", "folder", "csv", "uids", "parquet"])
 def test_a_split_is_exported_whole_in_every_format(oddpair, strict, tmp_path, kind):
     split = read_manifest(strict / "natural-strict")
     said = oddpair("verify", strict / "natural-strict")
     assert split.uids_sha256 in said
     oddpair("export", strict / "natural-strict", "--corpus", PICTURES, "--out", tmp_path, "--as", kind)
-    if kind == "webdataset":
-        exported = open_corpus(tmp_path)
+    if kind not in ("uids", "parquet"):
+        exported = open_corpus(tmp_path / "list.tsv" if kind == "csv" else tmp_path)
         uids = exported.metadata()["uid"].to_pylist()
         pictures = [data for shard in exported.shards for data in exported.read(shard).images]
         assert [hashlib.sha256(data).hexdigest()[:32] for data in pictures] == uids

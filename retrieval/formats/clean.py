@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,7 +42,7 @@ def hash_text(url: str | None, caption: str | None) -> str:
     >>> hash_text("http://a", "a cat")
     '23e7eb8672b71d8fcf274a016b205153'
     """
-    return hashlib.blake2b(f"{url or ''}\0{caption or ''}".encode(), digest_size=16).hexdigest()
+    return blake2b(f"{url or ''}\0{caption or ''}".encode(), digest_size=16).hexdigest()
 
 
 def clean(
@@ -55,8 +56,9 @@ def clean(
 ) -> Batch:
     """Make samples of rows: mint their uids, check their text, set bad rows aside.
 
-    Rows whose text is not UTF-8, which have no uid, or which have no caption (null, empty or blank) are bad.
-    Captions of more than 10,000 characters are cut there.
+    Rows are bad whose caption, key or id is not UTF-8, which have no key or nothing to make an id from, or
+    which have no caption (null, empty or blank). Captions of more than 10,000 characters are cut there.
+    Which rows are bad does not depend on the other columns; in those, bytes that are not UTF-8 become U+FFFD.
 
     Args:
         table: Some rows of a file, with the columns that ``identity`` needs, ``key``, ``caption`` if
@@ -73,81 +75,113 @@ def clean(
     Raises:
         Refusal: If a column of text or the id has a type that it cannot have.
     """
+    n_rows = table.num_rows
     if not captioned:
-        table = _replace(table, "caption", pa.array([""] * table.num_rows, pa.string()))
+        table = _replace(table, "caption", pa.repeat(pa.scalar("", pa.string()), n_rows))
+    judged = {"key", "caption", *(("url",) if identity == "url and caption" else (identity,))} - {"hash"}
     reasons: dict[int, str] = {}
-    for name in [name for name in ("uid", "url", "key", "caption") if name in table.column_names]:
-        text, broken = _as_text(table[name], name, file)
-        table = _replace(table, name, text)
-        reasons.update(dict.fromkeys(broken, f"{name} is not UTF-8"))
-    uids = _mint(table, identity, file)
-    for row in _where(pc.or_(pc.is_null(uids), pc.equal(uids, ""))):
-        reasons.setdefault(row, f"no {identity}")
+    for name in table.column_names:
+        if name in judged:
+            text, broken = _as_text(table[name], name, file)
+            reasons.update(dict.fromkeys(broken, f"{name} is not UTF-8"))
+            table = _replace(table, name, text)
+        elif _is_text(table[name].type):
+            table = _replace(table, name, _as_text(table[name], name, file)[0])
+    uids = _mint(table, identity, file, captioned)
+    for column, reason in ((uids, f"no {identity}"), (table["key"], "no key")):
+        for row in _where(_is_blank(column)):
+            reasons.setdefault(row, reason)
     if captioned:
         caption = table["caption"]
-        blank = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(caption, "")), "")
-        for row in _where(blank):
+        for row in _where(_is_blank(pc.utf8_trim_whitespace(caption))):
             reasons.setdefault(row, NO_CAPTION)
-        if (pc.max(pc.utf8_length(caption)).as_py() or 0) > MAX_CAPTION:
+        # No text has more characters than bytes, and the bytes cost nothing to count.
+        if (pc.max(pc.binary_length(caption)).as_py() or 0) > MAX_CAPTION:
             table = _replace(table, "caption", pc.utf8_slice_codeunits(caption, 0, MAX_CAPTION))
     table = _replace(table, "uid", uids)
     bad = tuple(
         Bad(
             file=file,
-            row=rows[row] if rows is not None else first_row + row,
+            row=int(rows[row]) if rows is not None else first_row + row,
             uid=uids[row].as_py(),
             reason=reasons[row],
         )
         for row in sorted(reasons)
     )
     if reasons:
-        good = [row for row in range(table.num_rows) if row not in reasons]
-        table = table.take(pa.array(good, pa.int64()))
+        table = table.take(pa.array(np.delete(np.arange(n_rows), list(reasons))))
     first = ["uid", "key", "caption"]
     return Batch(
         table=table.select([*first, *(name for name in table.column_names if name not in first)]), bad=bad
     )
 
 
-def _mint(table: pa.Table, identity: Identity, file: str) -> pa.ChunkedArray:
+def _mint(table: pa.Table, identity: Identity, file: str, captioned: bool) -> pa.ChunkedArray:
     if identity == "url and caption":
-        # Most rows of a web corpus take this way, so the loop is kept bare.
-        pairs = zip(table["url"].to_pylist(), table["caption"].to_pylist(), strict=True)
-        return pa.chunked_array([pa.array([hash_text(url, caption) for url, caption in pairs], pa.string())])
+        uids = _hash_texts(table["url"], table["caption"])
+        # Without captions, rows that have no url either would all be one sample.
+        return uids if captioned else pc.if_else(_is_blank(table["url"]), None, uids)
     column = table[identity]
     if identity == "hash":
-        if not pa.types.is_int64(column.type):
+        if not (pa.types.is_int64(column.type) or pa.types.is_null(column.type)):
             raise Refusal(f"{file} has {column.type} in column 'hash', needed int64: use LAION's own table")
-        values = [None if value is None else f"{value % (1 << 64):016x}" for value in column.to_pylist()]
-        return pa.chunked_array([pa.array(values, pa.string())])
+        values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy()
+        return pc.if_else(pc.is_null(column), None, _hexadecimal(values.astype(">i8").tobytes(), 8))
     return column
 
 
+def _hash_texts(urls: pa.ChunkedArray, captions: pa.ChunkedArray) -> pa.Array:
+    # As hash_text; most rows of a web corpus take this way, so the loop holds nothing but the hash.
+    large = pa.large_string()
+    joined = pc.binary_join_element_wise(
+        urls.cast(large),
+        captions.cast(large),
+        pa.scalar("\0", large),
+        null_handling="replace",
+        null_replacement="",
+    )
+    values = joined.cast(pa.large_binary()).to_pylist()
+    return _hexadecimal(b"".join([blake2b(value, digest_size=16).digest() for value in values]), 16)
+
+
+def _hexadecimal(data: bytes, width: int) -> pa.Array:
+    """Write numbers of ``width`` bytes, one after the other in ``data``, as strings."""
+    n_rows = len(data) // width
+    ends = np.arange(n_rows + 1, dtype=np.int64) * (2 * width)
+    text = pa.LargeStringArray.from_buffers(n_rows, pa.py_buffer(ends), pa.py_buffer(data.hex().encode()))
+    return text.cast(pa.string())
+
+
 def _as_text(column: pa.ChunkedArray, name: str, file: str) -> tuple[pa.ChunkedArray, list[int]]:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        raise Refusal(f"{file} has {kind} in column {name!r}, needed string: write the table anew")
+    """Return a column as UTF-8, with wrong bytes replaced, and the rows that had any."""
+    if not (_is_text(column.type) or pa.types.is_null(column.type)):
+        raise Refusal(f"{file} has {column.type} in column {name!r}, needed string: write the table anew")
     try:
         column.validate(full=True)
+        return column.cast(pa.string()), []
     except pa.ArrowInvalid:
-        raw = column.cast(pa.large_binary()).to_pylist()
-        decoded = [_decoded(value) for value in raw]
-        broken = [row for row, (value, text) in enumerate(zip(raw, decoded, strict=True)) if value != text]
-        mended = [None if text is None else text.decode() for text in decoded]
-        return pa.chunked_array([pa.array(mended, pa.string())]), broken
-    return column.cast(pa.string()), []
+        raw = column.cast(pa.string()).cast(pa.binary()).to_pylist()
+    mended = [None if value is None else value.decode(errors="replace") for value in raw]
+    broken = [
+        row
+        for row, (value, text) in enumerate(zip(raw, mended, strict=True))
+        if text is not None and text.encode() != value
+    ]
+    return pa.chunked_array([pa.array(mended, pa.string())]), broken
 
 
-def _decoded(value: bytes | None) -> bytes | None:
-    """Return bytes that are UTF-8; of others, what is left without the wrong ones."""
-    return None if value is None else value.decode(errors="ignore").encode()
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_blank(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.equal(pc.fill_null(pc.binary_length(column), 0), 0)
 
 
 def _where(mask: pa.ChunkedArray) -> list[int]:
-    found: list[int] = pc.indices_nonzero(pc.fill_null(mask, True)).to_pylist()
+    found: list[int] = pc.indices_nonzero(mask).to_pylist()
     return found
 
 

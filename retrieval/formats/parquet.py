@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.stores import store_errors, unreadable
 
 ROWS_PER_BATCH = 16_384
+
+# What the rows of a batch may take by the sizes in the footer; with pictures in them, batches are shorter.
+_BYTES_PER_BATCH = 64 << 20
+# Arrow would otherwise load every column of a row group whole, and with pre_buffer of the whole file.
+_BYTES_PER_READ = 1 << 20
+_FOOTERS_AT_ONCE = 16
 
 
 class DamagedTable(Exception):  # noqa: N818
@@ -28,10 +36,20 @@ def read_footer(path: Path) -> tuple[pa.Schema, int]:
 
     Raises:
         DamagedTable: If the file has no whole footer.
-        Refusal: If the file is not there, or may not be read.
+        Refusal: If the file is not there or may not be read, or two of its columns have one name.
     """
-    with closing(_open(path)) as file:
+    with _opened(path) as file:
         return file.schema_arrow, file.metadata.num_rows
+
+
+def read_footers(paths: Sequence[Path]) -> list[tuple[pa.Schema, int] | DamagedTable]:
+    """Read the footers of many files, several at once; in place of a footer that is damaged, what is wrong.
+
+    Raises:
+        Refusal: As ``read_footer`` does, of the first such file.
+    """
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+        return list(pool.map(_read_footer_or_damage, paths))
 
 
 def stream_table(
@@ -42,48 +60,108 @@ def stream_table(
     Args:
         path: The file, local or remote.
         columns: Columns to read, in this order; ``None`` for all.
-        rows: Rows in a batch, at most.
+        rows: Rows in a batch, at most; fewer where the rows are large.
 
     Yields:
         Tables without chunks, at least one row each.
 
     Raises:
-        DamagedTable: If the file is damaged; what came before has been given.
+        DamagedTable: If the file is damaged or ends early; what came before has been given.
         Refusal: If the file is not there, may not be read, or lacks a column.
     """
     done = 0
-    with closing(_open(path)) as file:
+    with _opened(path) as file:
         names = file.schema_arrow.names
         missing = next((name for name in columns or () if name not in names), None)
         if missing is not None:
             raise Refusal(
                 f"{path} has no column {missing!r}, only {', '.join(map(repr, names))}: give a file that has it"
             )
-        batches = file.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+        chosen = names if columns is None else list(dict.fromkeys(columns))
+        batches = file.iter_batches(
+            batch_size=_choose_batch(file, chosen, rows),
+            columns=None if columns is None else chosen,
+        )
         while True:
             try:
                 batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise DamagedTable(f"damaged parquet ({_first_line(error)})", done) from error
+            except (pa.ArrowException, *store_errors()) as error:
+                raise _damage(path, error, "damaged parquet", done) from error
             if batch is None:
-                return
+                break
             done += batch.num_rows
             if batch.num_rows:
-                table = pa.Table.from_batches([batch])
-                yield table if columns is None else table.select(list(columns))
+                yield pa.Table.from_batches([batch]).select(chosen)
+        if done != file.metadata.num_rows:
+            raise DamagedTable(
+                f"damaged parquet ({done:,} rows where the footer has {file.metadata.num_rows:,})", done
+            )
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    # Arrow reads a local file faster by its name than through Python.
-    source = str(path) if isinstance(path, Path) else path.open("rb")
+def _choose_batch(file: pq.ParquetFile, columns: Sequence[str], most: int) -> int:
+    large = {field.name for field in file.schema_arrow if _may_hold_pictures(field.type)}
+    if large and large.isdisjoint(columns):
+        return most
+    # The size of one column is not asked for: of a damaged footer, Arrow answers that by ending the process.
+    groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+    largest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(most, _BYTES_PER_BATCH // max(largest, 1)))
+
+
+def _may_hold_pictures(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _read_footer_or_damage(path: Path) -> tuple[pa.Schema, int] | DamagedTable:
     try:
-        return pq.ParquetFile(source, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise Refusal(f"{path} does not exist: check the path, or fetch it again") from error
-    except PermissionError as error:
-        raise Refusal(f"{path} cannot be read: check its permissions") from error
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedTable(f"no parquet file, or damaged ({_first_line(error)})", 0) from error
+        return read_footer(path)
+    except DamagedTable as error:
+        return error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    remote = None
+    try:
+        # Arrow reads a local file faster by its name than through Python.
+        remote = None if isinstance(path, Path) else path.open("rb")
+        with pq.ParquetFile(
+            remote or str(path),
+            page_checksum_verification=True,
+            pre_buffer=False,
+            buffer_size=_BYTES_PER_READ,
+        ) as file:
+            _check_footer(path, file)
+            yield file
+    except UnicodeDecodeError as error:
+        raise DamagedTable("no parquet file, or damaged (a name in it is not UTF-8)", 0) from error
+    except (pa.ArrowException, *store_errors()) as error:
+        raise _damage(path, error, "no parquet file, or damaged", 0) from error
+    finally:
+        if remote is not None:
+            remote.close()
+
+
+def _check_footer(path: Path, file: pq.ParquetFile) -> None:
+    names = file.schema_arrow.names
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Refusal(f"{path} has two columns {twice!r}: write the table anew with one of them")
+    footer = file.metadata
+    groups = sum(footer.row_group(index).num_rows for index in range(footer.num_row_groups))
+    if groups != footer.num_rows:
+        raise DamagedTable(
+            f"damaged parquet ({groups:,} rows in its groups, {footer.num_rows:,} in its footer)", 0
+        )
+
+
+def _damage(path: Path, error: Exception, reason: str, row: int) -> Exception:
+    # What Arrow finds wrong with the bytes comes without a number; disks and networks fail with one, or with
+    # an error of their own, and that says nothing about the data.
+    found_by_arrow = isinstance(error, pa.ArrowException) or type(error) is OSError
+    if not found_by_arrow or getattr(error, "errno", None) is not None:
+        return unreadable(str(path), error)
+    return DamagedTable(f"{reason} ({_first_line(error)})", row)
 
 
 def _first_line(error: Exception) -> str:

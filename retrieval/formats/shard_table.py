@@ -19,7 +19,7 @@ Extension = Literal["jpg", "png", "webp"]
 # img2dataset hashes the download, not the file it stores. Shards that say this hash what they store.
 STORED = b"oddpair.sha256"
 
-_EXTENSIONS: dict[str, Extension] = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_EXTENSIONS: dict[str, Extension] = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
 def look_at_picture(key: str, image: bytes, extension: Extension | None) -> tuple[Extension, int, int]:

@@ -5,7 +5,6 @@ The tar and the table must tell of the same samples in the same order; every rea
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
-from oddpair.files import read_json, read_table, write_json, write_table
+from oddpair.files import read_table, write_json, write_table
+from oddpair.retrieval.formats.clean import MAX_CAPTION
 from oddpair.retrieval.formats.shard_table import (
-    STORED,
     Extension,
     build_table,
     list_members,
     look_at_picture,
 )
-from oddpair.retrieval.formats.tars import PICTURES, Sample, read_samples, write_tar
+from oddpair.retrieval.formats.strict_json import parse_json
+from oddpair.retrieval.formats.tar_samples import BadSample, find_difference, find_hashes, read_picture
+from oddpair.retrieval.formats.tars import open_tar, write_tar
+from oddpair.retrieval.stores import store_errors, unreadable
 
 
 def make_keys(index: int, n_rows: int, *, rows_per_shard: int = 10_000) -> tuple[str, ...]:
@@ -123,7 +125,12 @@ def read_successes(folder: Path, shard: str) -> int:
         Refusal: If the stats lack a whole number of successes.
     """
     path = folder / f"{shard}_stats.json"
-    stats = read_json(path)
+    try:
+        stats = parse_json(path.read_bytes())
+    except store_errors() as error:
+        raise unreadable(str(path), error) from error
+    except ValueError as error:
+        raise Refusal(f"{path} is no valid JSON ({error}): download the shard again") from error
     successes = stats.get("successes") if isinstance(stats, dict) else None
     if not isinstance(successes, int) or isinstance(successes, bool) or successes < 0:
         raise Refusal(
@@ -182,51 +189,23 @@ def read_shard(folder: Path, shard: str) -> tuple[pa.Table, tuple[bytes, ...]]:
     """
     tar = folder / f"{shard}.tar"
     table = read_rows(folder, shard)
-    samples = read_samples(tar)
     keys = table["key"].to_pylist()
-    found = [sample.key for sample in samples]
-    if found != keys:
-        raise Refusal(_describe_difference(tar, found, keys))
-    hashes: list[str | None] = [None] * len(keys)
-    if STORED in (table.schema.metadata or {}):
-        hashes = table["sha256"].to_pylist()
-    images = tuple(
-        _verify(tar, sample, caption, stored)
-        for sample, caption, stored in zip(samples, table["caption"].to_pylist(), hashes, strict=True)
-    )
-    return table, images
-
-
-def _verify(tar: Path, sample: Sample, caption: str, stored: str | None) -> bytes:
-    place = f"{tar} at byte {sample.offset}: sample {sample.key}"
-    pictures = [sample.members[suffix] for suffix in PICTURES if suffix in sample.members]
-    if len(pictures) != 1:
-        raise Refusal(
-            f"{place} holds {len(pictures)} pictures, needed one jpg, png or webp; download it again"
-        )
-    if "json" not in sample.members:
-        raise Refusal(f"{place} holds no json beside its picture; download it again")
-    text = sample.members.get("txt")
-    if text is not None and text != caption.encode():
-        raise Refusal(f"{place} has another caption than {tar.stem}.parquet; download the shard again")
-    if stored is not None and hashlib.sha256(pictures[0]).hexdigest() != stored:
-        raise Refusal(
-            f"{place} holds a picture whose sha256 is not the one in {tar.stem}.parquet; make it again"
-        )
-    return pictures[0]
-
-
-def _describe_difference(tar: Path, found: list[str], listed: list[str]) -> str:
-    row = next(
-        (row for row, (left, right) in enumerate(zip(found, listed, strict=False)) if left != right),
-        min(len(found), len(listed)),
-    )
-    left = found[row] if row < len(found) else "nothing"
-    right = listed[row] if row < len(listed) else "nothing"
-    return (
-        f"{tar} holds {len(found)} samples, {tar.stem}.parquet lists {len(listed)}; at row {row} the tar has "
-        f"{left}, the table {right}: download the shard again"
-    )
+    with open_tar(tar) as (index, file):
+        if not index.ended:
+            raise Refusal(f"{tar} {index.break_off}; download it again")
+        found = [entry.key for entry in index.entries]
+        if found != keys:
+            missing = next((key for key in keys if key not in found), None)
+            difference = find_difference(found, keys) or f"lacks {missing}, which its table lists"
+            raise Refusal(f"{tar} {difference}: download the shard again")
+        images = []
+        captions, hashes = table["caption"].to_pylist(), find_hashes(table, table.schema)
+        for entry, caption, digest in zip(index.entries, captions, hashes, strict=True):
+            try:
+                images.append(read_picture(file, entry, caption=caption[:MAX_CAPTION], digest=digest))
+            except BadSample as bad:
+                raise Refusal(f"{tar} at byte {entry.offset}: {bad}; download the shard again") from bad
+    return table, tuple(images)
 
 
 def _with_text(path: Path, table: pa.Table, name: str) -> pa.Table:

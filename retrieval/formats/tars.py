@@ -1,39 +1,93 @@
 """Tar archives of samples, written with the same bytes every time and read by a walk that verifies them.
 
-Common readers stop without a word at a damaged header and return the samples before it; this one refuses.
+Common readers stop without a word at a damaged header and return the samples before it. This one walks over
+all headers first, payloads unread, and says of the archive and of each sample whether it can be trusted.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import tarfile
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from oddpair.errors import Refusal
 from oddpair.files import atomic
+from oddpair.retrieval.formats.tar_headers import BLOCK, RECORD, ZEROS, Damage, Header, walk_headers
+from oddpair.retrieval.stores import store_errors, unreadable
 
-BLOCK = 512
-RECORD = 20 * BLOCK
 PICTURES = ("jpg", "jpeg", "png", "webp")
 TEXTS = ("json", "txt")
 
-_ZEROS = bytes(BLOCK)
-_NAME = re.compile(r"([^./\\\x00-\x1f]+)\.([A-Za-z0-9_]+)")
-_KEPT = frozenset(PICTURES + TEXTS)
-_AGAIN = "download it again"
+_NAME = re.compile(r"([^./\\\x00-\x1f\x7f\ufffd]+)\.([A-Za-z0-9_]+)")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+# A walk reads headers with gaps between them: a larger buffer would read the pictures too.
+_BUFFER = 4 * BLOCK
+
+
+class Span(NamedTuple):
+    """Where the content of a member lies, in bytes."""
+
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """The members of one key: ``members`` maps a suffix such as ``jpg`` to the bytes of that file."""
+class Entry:
+    """One sample of an archive.
+
+    Attributes:
+        key: Name of its members up to the dot.
+        offset: Byte of its first header.
+        members: Where the content of each suffix, such as ``jpg``, lies.
+        fault: Why the sample cannot be used; ``None`` if it can.
+    """
 
     key: str
     offset: int
-    members: dict[str, bytes]
+    members: dict[str, Span]
+    fault: str | None = None
+
+    @property
+    def picture(self) -> Span:
+        """Where the picture lies; only a sample without a fault has just one."""
+        return next(span for suffix, span in self.members.items() if suffix in PICTURES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TarIndex:
+    """What lies where in an archive.
+
+    Attributes:
+        entries: Its samples in order; those before the damage where there is damage.
+        size: Bytes in the file.
+        damage: Why nothing behind some byte can be read; ``None`` if the archive is whole.
+        ended: Whether it ends in the two empty blocks of an end mark. One that lacks only them may be whole.
+    """
+
+    entries: tuple[Entry, ...]
+    size: int
+    damage: str | None
+    ended: bool
+
+    @property
+    def break_off(self) -> str:
+        """Say where the archive breaks off: at its damage, or at its end without a mark."""
+        last = self.entries[-1].key if self.entries else "nothing"
+        return self.damage or f"ends at byte {self.size} after {last}: the shard is truncated"
+
+    @property
+    def verdict(self) -> str:
+        """Say where the archive breaks off and which sample was the last without a fault."""
+        good = next((entry.key for entry in reversed(self.entries) if entry.fault is None), None)
+        return self.break_off if good is None else f"{self.break_off}; the last good key is {good}"
 
 
 def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
@@ -45,185 +99,166 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
             file.write(header.tobuf(tarfile.USTAR_FORMAT))
             file.write(data)
             file.write(bytes(-len(data) % BLOCK))
-        file.write(2 * _ZEROS)
+        file.write(2 * ZEROS)
         file.write(bytes(-file.tell() % RECORD))
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """Read every sample of a shard, in order, or refuse the shard.
-
-    A sample is a run of members ``KEY.SUFFIX``; its pictures, ``.json`` and ``.txt`` are kept, and members
-    of any other suffix are passed over unread.
+@contextmanager
+def open_tar(path: Path) -> Iterator[tuple[TarIndex, BinaryIO]]:
+    """Open an archive and index it; a remote one is copied to a temporary file first, in one go.
 
     Args:
-        path: The archive; plain ustar or pax, not compressed.
+        path: The archive, local or remote.
+
+    Yields:
+        Its index, and the open file for ``read_member``.
+
+    Raises:
+        Refusal: If it cannot be read, is compressed, or its samples cannot be told apart.
+    """
+    try:
+        with local_file(path) as local, local.open("rb", buffering=_BUFFER) as file:
+            yield index_tar(file, str(path)), file
+    except store_errors() as error:
+        raise unreadable(str(path), error) from error
+
+
+@contextmanager
+def local_file(path: Path) -> Iterator[Path]:
+    """Give a local path of a file: itself, or a copy of a remote one that is removed afterwards."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="oddpair-") as folder:
+        copy = Path(folder) / "copy"
+        with path.open("rb") as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        yield copy
+
+
+def read_member(file: BinaryIO, span: Span) -> bytes:
+    """Read the content of one member.
+
+    Raises:
+        OSError: If the file has become shorter since it was indexed.
+    """
+    file.seek(span.offset)
+    data = file.read(span.size)
+    if len(data) != span.size:
+        raise OSError(f"it was cut at byte {span.offset + len(data)} while it was read")
+    return data
+
+
+def index_tar(file: BinaryIO, name: str) -> TarIndex:
+    """Walk over all headers of an archive and tell where each sample lies and what is wrong.
+
+    A sample is a run of members ``KEY.SUFFIX``. It has a fault if it lacks a picture or has two, lacks a json
+    or txt that half of the samples or more have, is there twice, or has a member that is a link, a folder or
+    named like a path: the other samples of such an archive are whole, and stay. A damaged or sparse header
+    leaves nothing behind it to be trusted. Keys with neither picture nor text (``README``, ``1.pkl``) and hidden
+    members (``./``, ``._1.jpg``) are no samples.
+
+    Args:
+        file: The archive, seekable: ustar, GNU or pax, not compressed.
+        name: What messages call it.
 
     Returns:
-        One sample per key. An archive that holds none gives an empty list.
+        The index; its damage names the byte.
 
     Raises:
-        Refusal: If the archive is cut short, damaged, compressed, not a tar at all, or holds anything but
-            plain files named ``KEY.SUFFIX`` whose members of one key lie together.
+        Refusal: If the archive is compressed, a name has several dots, which would merge samples, or the
+            members of a sample lie apart.
     """
+    runs: list[Entry] = []
+    damage: str | None = None
+    ended = False
     try:
-        with path.open("rb") as file:
-            return _gather(path, _walk(path, file))
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def check_end(path: Path) -> None:
-    """Refuse an archive that does not end as one does, in whole blocks of which the last two are zero.
-
-    Only such an archive is walked, for the words that ``read_samples`` would refuse it with.
-
-    Raises:
-        Refusal: If the archive is cut short, damaged, compressed or not a tar at all.
-    """
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(size - 2 * BLOCK, 0))
-            if size % BLOCK or file.read() != 2 * _ZEROS:
-                file.seek(0)
-                for _ in _walk(path, file):
-                    pass
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _gather(path: Path, found: Iterator[tuple[str, int, bytes]]) -> list[Sample]:
-    samples: dict[str, Sample] = {}
-    current: Sample | None = None
-    for name, offset, data in found:
-        match = _NAME.fullmatch(name)
-        if match is None:
-            raise Refusal(
-                f"{path} holds {name!r} at byte {offset}; a shard holds members named KEY.SUFFIX, "
-                "without folders and with one dot: write the shard anew"
-            )
-        key, suffix = match.groups()
-        if current is None or key != current.key:
-            if key in samples:
-                raise Refusal(
-                    f"{path} holds {name} at byte {offset}, apart from the sample that began at byte "
-                    f"{samples[key].offset}: the members of a sample must lie together; sort the shard"
-                )
-            current = samples[key] = Sample(key=key, offset=offset, members={})
-        if suffix in current.members:
-            raise Refusal(
-                f"{path} holds {name} twice, the second at byte {offset} in the sample that began at "
-                f"byte {current.offset}: write the shard anew"
-            )
-        current.members[suffix] = data
-    return list(samples.values())
-
-
-def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[str, int, bytes]]:
-    size = os.fstat(file.fileno()).st_size
-    offset, name = 0, ""
-    override: dict[str, str] = {}
-    while True:
-        header = file.read(BLOCK)
-        if len(header) < BLOCK:
-            raise Refusal(_cut(path, size, f"after {name}" if name else "in its first header"))
-        if header == _ZEROS:
-            if override:
-                raise Refusal(f"{path} ends at byte {offset} after an extended header: {_AGAIN}")
-            _check_end(path, file, offset, name)
-            return
-        found, kind, length = _parse(path, header, offset, name)
-        name = override.get("path", found)
-        try:
-            length = int(override.get("size", length))
-        except ValueError as error:
-            raise Refusal(
-                f"{path} is damaged in the extended header before byte {offset}: {_AGAIN}"
-            ) from error
-        padded = length + -length % BLOCK
-        # Compared before it is read: a header that claims more than the file holds allocates nothing.
-        if not 0 <= length <= size - offset - BLOCK:
-            raise Refusal(_cut(path, size, f"inside {name}"))
-        if kind == b"x":
-            override = _parse_extended(path, file.read(padded)[:length], offset)
-            name = found
-        elif kind in (b"0", b"\0"):
-            override = {}
-            if name.rpartition(".")[2] in _KEPT:
-                payload = file.read(padded)
-                yield name, offset, payload[:length]
+        for header in walk_headers(file):
+            if header is None:
+                ended = True
             else:
-                file.seek(padded, os.SEEK_CUR)
-                yield name, offset, b""
-        else:
-            raise Refusal(
-                f"{path} holds {name!r} at byte {offset}, which is a link, a folder or another special "
-                "member; a shard holds plain files only: write the shard anew"
-            )
-        offset += BLOCK + padded
+                _add(runs, header, name)
+    except Damage as found:
+        damage = str(found)
+        file.seek(0)
+        if not runs and file.read(8).startswith(_COMPRESSED):
+            raise Refusal(f"{name} is compressed; a shard is a plain .tar: unpack it first") from found
+    _require_sorted(runs, name)
+    size = file.seek(0, os.SEEK_END)
+    return TarIndex(entries=tuple(_find_faults(runs)), size=size, damage=damage, ended=ended)
 
 
-def _parse(path: Path, header: bytes, offset: int, last: str) -> tuple[str, bytes, int]:
+def has_end(path: Path) -> bool:
+    """Say whether a file ends in the two empty blocks of a tar, by its last bytes alone.
+
+    Raises:
+        Refusal: If it cannot be read.
+    """
     try:
-        stated = _octal(header[148:156])
-        if stated != sum(header) - sum(header[148:156]) + 8 * ord(" "):
-            raise ValueError("checksum")
-        name = header[:100].rstrip(b"\0").decode()
-        if header[257:263] == b"ustar\0" and header[345] != 0:
-            name = header[345:500].rstrip(b"\0").decode() + "/" + name
-        return name, header[156:157], _octal(header[124:136])
-    except ValueError as error:
-        if offset:
-            raise Refusal(
-                f"{path} is damaged at byte {offset}, in the header after {last}: {_AGAIN}"
-            ) from error
-        if header.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
-            raise Refusal(f"{path} is compressed; a shard is a plain .tar: unpack it first") from error
-        raise Refusal(f"{path} is no tar archive, or damaged at byte 0: {_AGAIN}") from error
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 2 * BLOCK, 0))
+            return size % BLOCK == 0 and file.read() == 2 * ZEROS
+    except store_errors() as error:
+        raise unreadable(str(path), error) from error
+    except ValueError:
+        # A web server that gives no parts of files: only reading it whole tells.
+        return False
 
 
-def _octal(field: bytes) -> int:
-    digits = field.strip(b" \0")
-    if not digits or digits.strip(b"01234567"):
-        raise ValueError("not octal")
-    return int(digits, 8)
-
-
-def _parse_extended(path: Path, data: bytes, offset: int) -> dict[str, str]:
-    records: dict[str, str] = {}
-    try:
-        while data:
-            length = int(data[: data.index(b" ")])
-            record, data = data[:length], data[length:]
-            if len(record) != length or not record.endswith(b"\n"):
-                raise ValueError("record length")
-            key, _, value = record[record.index(b" ") + 1 : -1].decode().partition("=")
-            records[key] = value
-    except ValueError as error:
-        raise Refusal(f"{path} is damaged in the extended header at byte {offset}: {_AGAIN}") from error
-    if any(key.startswith("GNU.sparse") for key in records):
-        raise Refusal(f"{path} holds a sparse member at byte {offset}; a shard holds plain files only")
-    return records
-
-
-def _check_end(path: Path, file: BinaryIO, offset: int, last: str) -> None:
-    second = file.read(BLOCK)
-    if len(second) < BLOCK:
+def _add(runs: list[Entry], header: Header, name: str) -> None:
+    plain = header.name.removeprefix("./")
+    base = plain.rstrip("/").rpartition("/")[2]
+    if base.startswith(".") or not base:
+        return
+    key, _, suffix = base.partition(".")
+    if "." in suffix:
         raise Refusal(
-            _cut(path, offset + BLOCK + len(second), f"after {last}" if last else "before any member")
+            f"{name} holds {header.name!r} at byte {header.offset}; readers cut names at the first dot, which would "
+            f"merge samples of the key {key!r}: write the shard anew with keys without dots"
         )
-    while second:
-        if second.count(0) != len(second):
+    fault = None
+    if header.special is not None:
+        fault = f"{header.name!r} at byte {header.offset} is {header.special}, no plain file"
+    elif _NAME.fullmatch(plain) is None:
+        fault = f"{header.name!r} at byte {header.offset} is no name KEY.SUFFIX without a folder"
+    last = runs[-1] if runs else None
+    suffix = suffix.lower()
+    # A suffix that comes again begins a second copy of the sample.
+    if last is None or last.key != key or suffix in last.members:
+        runs.append(Entry(key=key, offset=header.offset, members={}, fault=fault))
+    elif fault is not None and last.fault is None:
+        runs[-1] = replace(last, fault=fault)
+    runs[-1].members[suffix] = Span(header.content, header.size)
+
+
+def _require_sorted(runs: list[Entry], name: str) -> None:
+    seen: dict[str, Entry] = {}
+    for run in runs:
+        first = seen.setdefault(run.key, run)
+        if first is not run and not first.members.keys() & run.members.keys():
             raise Refusal(
-                f"{path} holds data after the end mark at byte {offset}: it is damaged, or several archives "
-                f"in one file; {_AGAIN}"
+                f"{name} is an unsorted shard: members of {run.key} lie at byte {first.offset} and, apart from "
+                f"them, at byte {run.offset}; write it anew with the members of a sample together"
             )
-        second = file.read(1 << 20)
 
 
-def _unreadable(path: Path, error: OSError) -> Refusal:
-    return Refusal(f"{path} cannot be read ({error.strerror}): check the file and its permissions")
-
-
-def _cut(path: Path, size: int, place: str) -> str:
-    return f"{path} ends at byte {size} {place}: the shard is truncated; {_AGAIN}"
+def _find_faults(runs: list[Entry]) -> Iterator[Entry]:
+    runs = [run for run in runs if any(suffix in PICTURES + TEXTS for suffix in run.members)]
+    copies: dict[str, list[int]] = {}
+    for run in runs:
+        copies.setdefault(run.key, []).append(run.offset)
+    having = Counter(suffix for run in runs for suffix in run.members if suffix in TEXTS)
+    usual = [suffix for suffix in TEXTS if having[suffix] and 2 * having[suffix] >= len(runs)]
+    for run in runs:
+        pictures = sum(suffix in PICTURES for suffix in run.members)
+        lacking = next((suffix for suffix in usual if suffix not in run.members), None)
+        fault = run.fault
+        if len(copies[run.key]) > 1:
+            offsets = " and ".join(str(offset) for offset in copies[run.key][:2])
+            fault = f"key {run.key} is there {len(copies[run.key])} times, at bytes {offsets}"
+        elif fault is None and pictures != 1:
+            fault = f"sample {run.key} holds {pictures} pictures, needed one jpg, png or webp"
+        elif fault is None and lacking is not None:
+            fault = f"sample {run.key} holds no {lacking}, which its neighbours have"
+        yield run if fault is run.fault else replace(run, fault=fault)

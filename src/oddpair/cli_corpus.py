@@ -8,38 +8,37 @@ from typing import Annotated
 
 import typer
 
+from oddpair.cli_embed import embed
+from oddpair.cli_options import (
+    CORPUS,
+    CORPUS_OPTION,
+    EMBEDDINGS,
+    MAX_BAD,
+    MODEL,
+    OUT,
+    PRETRAINED,
+    REFERENCE,
+    SUBSET,
+    TAGS,
+    VOCABULARY,
+    WORKERS,
+    tell,
+)
 from oddpair.errors import Refusal
-from oddpair.progress import say, visible
-
-CORPUS = Annotated[
-    Path, typer.Argument(help="img2dataset shards, or a folder with a csv of file and caption.")
-]
-CORPUS_OPTION = Annotated[Path, typer.Option("--corpus", help="img2dataset shards, or a folder with a csv.")]
-OUT = Annotated[Path, typer.Option(help="Folder to write.")]
-WORKERS = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
-MODEL = Annotated[
-    str, typer.Option(help="'reference', a folder for local-dir:, or an open_clip architecture.")
-]
-PRETRAINED = Annotated[
-    str | None, typer.Option(help="Weights of an architecture: .safetensors or .pt file, or tag.")
-]
-EMBEDDINGS = Annotated[Path | None, typer.Option(help="Folder of the corpus's embeddings; made if missing.")]
-VOCABULARY = Annotated[
-    Path | None, typer.Option(help="Concept names, one a line, or a YAML list; default: mined words.")
-]
-TAGS = Annotated[
-    Path | None,
-    typer.Option(help="Image tags: parquet of uid, concept, score; a tag counts if its score is above 0.7."),
-]
-REFERENCE = "reference"
+from oddpair.progress import say
 
 
 class ExportFormat(StrEnum):
     """Formats of ``oddpair export``."""
 
     webdataset = "webdataset"
+    image_parquet = "image-parquet"
+    folder = "folder"
+    csv = "csv"
     uids = "uids"
     parquet = "parquet"
+    datacomp = "datacomp"
+    laion = "laion"
 
 
 def add_corpus_verbs(app: typer.Typer) -> None:
@@ -55,36 +54,9 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         app.command(name)(verb)
 
 
-def embed(
-    corpus: CORPUS,
-    out: OUT,
-    model: MODEL = REFERENCE,
-    pretrained: PRETRAINED = None,
-    max_bad: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Share of pictures that may be undecodable; exit 3 if more are."),
-    ] = 0.001,
-    workers: WORKERS = 2,
+def count(
+    corpus: CORPUS, out: OUT, vocabulary: VOCABULARY = None, tags: TAGS = None, subset: SUBSET = None
 ) -> None:
-    """Embed pictures and captions into shards; an interrupted run goes on from where it was."""
-    from oddpair import files
-    from oddpair.commands.paths import need_folders
-    from oddpair.commands.read import embeddings_of, read_corpus
-
-    opened = read_corpus(corpus)
-    need_folders(corpus, out)
-    with files.locked(out):
-        found = embeddings_of(opened, out, model, pretrained, workers=workers)
-    quarantined = len(opened) - len(found.uids)
-    _tell(f"{len(found.uids):,} rows of dimension {found.image.shape[1]} in {out}, {quarantined} quarantined")
-    if quarantined > max_bad * len(opened):
-        say(
-            f"oddpair: done, but {quarantined / len(opened):.2%} of the pictures are bad, --max-bad is {max_bad:g}"
-        )
-        raise typer.Exit(3)
-
-
-def count(corpus: CORPUS, out: OUT, vocabulary: VOCABULARY = None, tags: TAGS = None) -> None:
     """Count concepts and pairs in captions, and in pictures where there are tags."""
     from oddpair import files
     from oddpair.commands.count import count_corpus
@@ -92,14 +64,14 @@ def count(corpus: CORPUS, out: OUT, vocabulary: VOCABULARY = None, tags: TAGS = 
     from oddpair.commands.read import read_corpus
     from oddpair.splits.recipes import UnseenPairsRecipe
 
-    opened = read_corpus(corpus)
     need_files(vocabulary, tags)
-    need_folders(corpus, out)
+    opened = read_corpus(corpus, subset)
+    need_folders(opened, out)
     with files.locked(out):
         mined = UnseenPairsRecipe().mined_words
         found, _ = count_corpus(opened, out, vocabulary=vocabulary, tags=tags, mined_words=mined)
     named = int((found.text > 0).sum())
-    _tell(
+    tell(
         f"{found.n_captions:,} captions name {named:,} of {len(found.names):,} concepts, {len(found.a):,} pairs: {out}"
     )
 
@@ -117,9 +89,9 @@ def search(
     """Find the pictures nearest to a text or a picture, exactly; a table here, pictures in an HTML page."""
     from oddpair import files
     from oddpair.commands.paths import need_folders
-    from oddpair.commands.read import embeddings_of, read_corpus
+    from oddpair.commands.read import embeddings_of, read_corpus, require_encoder
     from oddpair.commands.search import embed_query, search_corpus, write_sheet
-    from oddpair.retrieval.embed import fingerprint
+    from oddpair.retrieval.corpus import fingerprint
     from oddpair.retrieval.encoder import load_encoder
 
     if out.is_dir():
@@ -127,16 +99,18 @@ def search(
     opened = read_corpus(corpus)
     name = f"{opened.root.resolve().name}-{fingerprint(opened)[:12]}"
     folder = embeddings or out.parent / "embeddings" / name
-    need_folders(corpus, folder)
+    need_folders(opened, folder)
     # The query first: it would be late to refuse it when the corpus is embedded.
-    vector = embed_query(load_encoder(model, pretrained), query)
+    encoder = load_encoder(model, pretrained)
+    vector = embed_query(encoder, query)
     with files.locked(folder):
         found = embeddings_of(opened, folder, model, pretrained, workers=workers)
+    require_encoder(opened, found, encoder)
     hits = search_corpus(found, vector, k)
     for hit in hits:
-        _tell(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
+        tell(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
     write_sheet(out, opened, query, hits)
-    _tell(f"contact sheet: {out}")
+    tell(f"contact sheet: {out}")
 
 
 def split(
@@ -173,7 +147,7 @@ def split(
     opened = read_corpus(corpus)
     need_files(vocabulary, tags)
     folder = embeddings or out / "embeddings"
-    need_folders(corpus, out, folder)
+    need_folders(opened, out, folder)
     if isinstance(loaded, StyleStrictRecipe):
         refuse_without_labels(opened, loaded)
         with files.locked(out), files.locked(folder):
@@ -187,16 +161,16 @@ def split(
                 workers=workers,
             )
         for manifest in manifests:
-            _tell(f"{manifest.name}: {len(manifest):,} rows")
+            tell(f"{manifest.name}: {len(manifest):,} rows")
             for label, value in manifest.card:
-                _tell(f"    {label}: {value}")
-        _tell(f"page: {out / 'splits' / 'card.html'}")
+                tell(f"    {label}: {value}")
+        tell(f"page: {out / 'splits' / 'card.html'}")
         return
     with files.locked(out):
         _, card = split_pairs(opened, loaded, out, vocabulary=vocabulary, tags=tags)
     for label, value in card:
-        _tell(f"{label}: {value}")
-    _tell(f"page: {out / 'pairs' / 'card.html'}")
+        tell(f"{label}: {value}")
+    tell(f"page: {out / 'pairs' / 'card.html'}")
 
 
 def verify(split: Annotated[Path, typer.Argument(help="Folder of a split's manifest.")]) -> None:
@@ -204,9 +178,7 @@ def verify(split: Annotated[Path, typer.Argument(help="Folder of a split's manif
     from oddpair.splits.manifest import read_manifest
 
     manifest = read_manifest(split)
-    _tell(
-        f"{manifest.name}: {len(manifest):,} rows, uids sha256 {manifest.uids_sha256}: as its manifest says"
-    )
+    tell(f"{manifest.name}: {len(manifest):,} rows, uids sha256 {manifest.uids_sha256}: as its manifest says")
 
 
 def export(
@@ -214,8 +186,9 @@ def export(
     corpus: CORPUS_OPTION,
     out: OUT,
     kind: Annotated[ExportFormat, typer.Option("--as", help="Format.")] = ExportFormat.webdataset,
+    max_bad: MAX_BAD = 0.001,
 ) -> None:
-    """Write a split as a trainer reads it: webdataset shards, a DataComp uid file or parquet."""
+    """Write a split in any format that the suite reads: shards, folders, lists of uids, tables of addresses."""
     from oddpair import files
     from oddpair.commands.export import export_split
     from oddpair.commands.paths import need_apart
@@ -224,18 +197,16 @@ def export(
 
     manifest = read_manifest(split)
     opened = read_corpus(corpus)
-    need_apart(corpus, out)
+    need_apart(opened, out)
     with files.locked(out):
-        export_split(manifest, opened, out, kind.value)
-    _tell(f"{manifest.name}: {len(manifest):,} rows as {kind.value} in {out}")
+        bad = export_split(manifest, opened, out, kind.value)
+    tell(f"{manifest.name}: {len(manifest) - bad:,} rows as {kind.value} in {out}")
+    if bad > max_bad * len(manifest):
+        say(f"oddpair: done, but {bad / len(manifest):.2%} of the rows are bad, --max-bad is {max_bad:g}")
+        raise typer.Exit(3)
 
 
 def _refuse_unused(recipe: str, options: dict[str, object]) -> None:
     for option, value in options.items():
         if value is not None:
             raise Refusal(f"{option}: a recipe of kind {recipe} does not use it: leave the option out")
-
-
-def _tell(line: str) -> None:
-    # Captions, labels and names of files are other people's: none may move the cursor of a terminal.
-    print(visible(line))

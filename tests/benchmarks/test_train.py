@@ -100,7 +100,7 @@ def test_half_precision_halves_the_weights_and_keeps_the_embeddings_near(drawn, 
     train_model(drawn, VOCABULARY, tmp_path, PLAN, half=True)
     name = "open_clip_model.safetensors"
     assert (tmp_path / name).stat().st_size < 0.52 * (trained / name).stat().st_size
-    pictures = [noise(seed) for seed in range(4)]
+    pictures = [np.asarray(noise(seed)) for seed in range(4)]
     full, half = (load_encoder(str(folder)).encode_pictures(pictures)[0] for folder in (trained, tmp_path))
     np.testing.assert_allclose(half, full, atol=0.02)
 

@@ -15,7 +15,9 @@ from oddpair.errors import Refusal
 from oddpair.eval.records import accuracy_by, read_records
 from oddpair.retrieval.concepts import build_vocabulary, find_mentions
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.embed import EmbedTask, embed_corpora, load_embeddings
+from oddpair.retrieval.embed import EmbedTask, embed_corpora
+from oddpair.retrieval.embed_shard import Tower
+from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.encoder import load_encoder
 from oddpair.splits.manifest import read_manifest
 from oddpair.splits.unseen_pairs import PairTable
@@ -192,7 +194,7 @@ def test_exported_shards_are_the_split_for_webdataset_and_for_open_corpus(small_
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_trained_model_loads_and_embeds(small_run, name, noise):
-    image, _ = load_encoder(str(small_run / "models" / name)).encode_pictures([noise(1)])
+    image, _ = load_encoder(str(small_run / "models" / name)).encode_pictures([np.asarray(noise(1))])
     assert image.shape == (1, 128)
 
 
@@ -222,11 +224,11 @@ def test_predictions_hold_every_question_once_and_re_score_to_the_same_accuracie
 def test_predictions_of_one_picture_can_be_made_again_by_hand(small_run):
     """The natural test, scored from the pictures' bytes with nothing but the encoder and numpy."""
     from oddpair.benchmarks.miniature.prompts import concept_prompts
-    from oddpair.retrieval.pictures import decode_picture
+    from oddpair.retrieval.pictures import decode_pixels
 
     encoder = load_encoder(str(small_run / "models" / "control"))
     natural = open_corpus(small_run / "world" / "natural").read("00000")
-    image, _ = encoder.encode_pictures([decode_picture(data) for data in natural.images[:60]], textures=False)
+    image, _ = encoder.encode_pictures([decode_pixels(data) for data in natural.images[:60]], textures=False)
     vectors = []
     for name in CONCEPTS:
         mean = encoder.encode_texts(concept_prompts(name)).astype(np.float64).mean(axis=0)
@@ -342,7 +344,9 @@ def test_the_shipped_encoder_sorts_styles_at_the_real_thresholds(tmp_path):
 
     draw_corpus(make_world(1), tmp_path, 8000, workers=2)
     corpus = open_corpus(tmp_path / "corpus")
-    embed_corpora([EmbedTask(corpus=corpus, out=tmp_path / "embeddings", model="reference")], workers=2)
+    embed_corpora(
+        [EmbedTask(corpus=corpus, out=tmp_path / "embeddings", tower=Tower(model="reference"))], workers=2
+    )
     found = load_embeddings(tmp_path / "embeddings")
     truth = np.array(label_classes(corpus.metadata(["style"])["style"].to_pylist(), StyleStrictRecipe()))
     labelled = np.random.default_rng(0).permutation(8000)[:6000]

@@ -1,22 +1,36 @@
 import hashlib
+import json
 import shutil
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from oddpair import files
 from oddpair.errors import Refusal
-from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.embed import EmbedTask, embed_corpora, fingerprint, load_embeddings
+from oddpair.retrieval.corpus import fingerprint, open_corpus
+from oddpair.retrieval.embed import EmbedTask, embed_corpora, read_records
+from oddpair.retrieval.embed_shard import Tower
+from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.encoder import load_encoder
-from oddpair.retrieval.pictures import decode_picture
+from oddpair.retrieval.pictures import decode_pixels
+from oddpair.retrieval.samples import EmbeddedSource
+from oddpair.retrieval.subset import write_subset
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 HTML = b"<!doctype html><title>gone</title>"
 
 
-def embed(corpus, out, model="reference", *, workers=1, only_images=False):
-    task = EmbedTask(corpus=open_corpus(corpus), out=out, model=str(model), only_images=only_images)
+def embed(corpus, out, model="reference", *, workers=1, only_images=False, subset=None):
+    task = EmbedTask(
+        corpus=open_corpus(corpus, subset),
+        out=out,
+        tower=model and Tower(model=str(model)),
+        only_images=only_images,
+    )
     embed_corpora([task], workers=workers)
     return out
 
@@ -45,7 +59,13 @@ def test_every_row_is_what_the_encoder_says_of_its_picture_and_caption(drawn, em
     rows = [corpus.read(shard) for shard in corpus.shards]
     assert found.uids == tuple(uid for part in rows for uid in part.uids)
     assert found.captions == tuple(caption for part in rows for caption in part.captions)
-    image, texture = encoder.encode_pictures([decode_picture(data) for part in rows for data in part.images])
+    image, texture = (
+        np.concatenate(parts)
+        for parts in zip(
+            *(encoder.encode_pictures([decode_pixels(data) for data in part.images]) for part in rows),
+            strict=True,
+        )
+    )
     text = encoder.encode_texts(list(found.captions))
     for name, expected in (("image", image), ("texture", texture), ("text", text)):
         assert getattr(found, name).dtype == np.float32
@@ -69,7 +89,7 @@ def test_two_processes_give_the_bytes_of_one(drawn, embedded, transformer, tmp_p
 
 def test_a_second_run_opens_no_picture_and_changes_no_file(drawn, embedded, transformer, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in embedded.rglob("*")}
-    monkeypatch.setattr("oddpair.retrieval.embed._embed_shard", None)
+    monkeypatch.setattr("oddpair.retrieval.embed.embed_shard", None)
     embed(drawn, embedded, transformer)
     assert {path: path.stat().st_mtime_ns for path in embedded.rglob("*")} == before
 
@@ -81,7 +101,7 @@ def test_a_second_run_opens_no_picture_and_changes_no_file(drawn, embedded, tran
         ["done.json", "manifest.json", "metadata/metadata_0001.parquet"],
         ["img_emb/img_emb_0000.npy"],
         ["texture/texture_0002.npy", "text_emb/text_emb_0001.npy"],
-        ["quarantine/quarantine_0001.parquet", "done.json"],
+        ["records/record_0001.json", "done.json", "quarantine.jsonl"],
     ],
     ids=lambda lost: "+".join(name.split("/")[-1] for name in lost),
 )
@@ -98,7 +118,7 @@ def test_a_folder_made_by_another_model_or_from_another_corpus_is_refused_by_the
     with pytest.raises(Refusal, match=r"again was made with .*model\.weights="):
         embed(drawn, again, "reference")
     other = write_folder(tmp_path / "other", {"a.png": as_bytes(noise(1))}, ["a"])
-    with pytest.raises(Refusal, match=r"again was made with corpus=.*choose another --out"):
+    with pytest.raises(Refusal, match=r"again was made with files\.00000\.parquet=.*choose another --out"):
         embed(other, again, transformer)
     with pytest.raises(Refusal, match="only_images"):
         embed(drawn, again, transformer, only_images=True)
@@ -122,15 +142,16 @@ def test_only_images_leaves_out_captions_and_textures_and_changes_no_image(
 @pytest.fixture
 def bad_pictures(noise, as_bytes):
     whole = as_bytes(noise(50, 90, 90), "JPEG")
-    deep = np.full((4, 4), 40_000, dtype=np.uint16)
-    from PIL import Image
-
+    bomb = as_bytes(Image.new("1", (9000, 9000)))
     return {
         "b-html.jpg": (HTML, "not a picture"),
-        "c-empty.jpg": (b"", "not a picture"),
         "e-cut.jpg": (whole[: len(whole) // 2], "damaged picture"),
-        "g-deep.png": (as_bytes(Image.fromarray(deep)), "mode I;16: more than 8 bits a channel"),
+        "g-bomb.png": (bomb, "9000 x 9000 pixels, more than 50000000"),
     }
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "quarantine.jsonl").read_text().splitlines()]
 
 
 def test_bad_pictures_are_quarantined_and_the_others_keep_their_bytes(
@@ -151,20 +172,47 @@ def test_bad_pictures_are_quarantined_and_the_others_keep_their_bytes(
     ):
         name = f"{kind}/{kind}_0000.{ending}"
         assert (without / name).read_bytes() == (with_bad / name).read_bytes(), name
-    quarantined = pq.read_table(with_bad / "quarantine" / "quarantine_0000.parquet").to_pylist()
-    assert quarantined == [
-        {"shard": "00000", "uid": hashlib.sha256(data).hexdigest()[:32], "reason": reason}
-        for data, reason in bad_pictures.values()
+    assert lines(with_bad) == [
+        {"file": name, "reason": reason, "rows": 1, "uid": hashlib.sha256(data).hexdigest()[:32]}
+        for name, (data, reason) in bad_pictures.items()
     ]
     manifest = files.read_json(with_bad / "manifest.json")
-    assert (manifest["rows"], manifest["quarantined"]) == ([4], 4)
-    assert pq.read_table(without / "quarantine" / "quarantine_0000.parquet").num_rows == 0
+    assert (manifest["rows"], manifest["quarantined"], manifest["seen"]) == ([4], 3, 7)
+    assert (without / "quarantine.jsonl").read_bytes() == b""
+
+
+def test_every_row_that_is_seen_is_kept_or_quarantined(tmp_path, transformer):
+    out = embed(FIXTURES / "img2dataset-raw", tmp_path / "out", transformer)
+    records = read_records(out)
+    assert [record.seen for record in records] == list(open_corpus(FIXTURES / "img2dataset-raw").sizes)
+    for record in records:
+        assert record.kept + record.outside + sum(line.rows for line in record.bad) == record.seen
+    (page,) = lines(out)
+    assert (page["file"], page["reason"]) == ("00001.tar", "not a picture")
+    assert (FIXTURES / "img2dataset-raw" / "00001.tar").read_bytes()[page["offset"] :][257:262] == b"ustar"
+
+
+def test_the_manifest_holds_the_hash_of_every_file_that_was_read(tmp_path, transformer):
+    source = FIXTURES / "img2dataset-jpg"
+    manifest = files.read_json(embed(source, tmp_path / "out", transformer) / "manifest.json")
+    for name in ("00000.tar", "00001.tar", "00000.parquet"):
+        assert manifest["files"][name] == files.sha256(source / name)
+
+
+def test_rows_outside_a_subset_are_left_out_and_counted(tmp_path, transformer, drawn):
+    corpus = open_corpus(drawn)
+    chosen = sorted(corpus.metadata()["uid"].to_pylist()[::7])
+    write_subset(tmp_path / "subset.npy", chosen)
+    out = embed(drawn, tmp_path / "out", transformer, subset=tmp_path / "subset.npy")
+    assert sorted(load_embeddings(out).uids) == chosen
+    assert files.read_json(out / "manifest.json")["outside_subset"] == 300 - len(chosen)
 
 
 def test_a_shard_of_bad_pictures_alone_does_not_stop_the_others(
     noise, as_bytes, write_folder, transformer, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("oddpair.retrieval.formats.folders.ROWS_PER_SHARD", 2)
+    for module in ("listing", "folder_source", "folder"):
+        monkeypatch.setattr(f"oddpair.retrieval.formats.{module}.ROWS_PER_BLOCK", 2)
     pictures = {"a.png": as_bytes(noise(1)), "b.png": as_bytes(noise(2)), "c.jpg": HTML}
     corpus = write_folder(tmp_path / "corpus", pictures, list(pictures))
     found = load_embeddings(embed(corpus, tmp_path / "out", transformer))
@@ -174,11 +222,68 @@ def test_a_shard_of_bad_pictures_alone_does_not_stop_the_others(
     assert (manifest["rows"], manifest["quarantined"]) == ([2, 0], 1)
 
 
+def test_a_shard_whose_tar_is_damaged_is_set_aside_whole(drawn, transformer, tmp_path):
+    broken = shutil.copytree(drawn, tmp_path / "broken")
+    data = (broken / "00001.tar").read_bytes()
+    (broken / "00001.tar").write_bytes(data[: len(data) // 3])
+    out = embed(broken, tmp_path / "out", transformer)
+    manifest = files.read_json(out / "manifest.json")
+    assert (manifest["rows"], manifest["quarantined"]) == ([100, 0, 100], 100)
+    (line,) = lines(out)
+    assert (line["file"], line["rows"]) == ("00001.tar", 100)
+    assert len(load_embeddings(out).uids) == 200
+
+
 def test_a_corpus_without_one_picture_is_refused_with_the_first_reason(write_folder, transformer, tmp_path):
-    corpus = write_folder(tmp_path / "corpus", {"a.jpg": HTML, "b.jpg": b""}, ["a", "b"])
-    with pytest.raises(Refusal, match=r"none of its 2 pictures can be decoded \(the first: not a picture\)"):
+    corpus = write_folder(tmp_path / "corpus", {"a.jpg": HTML, "b.jpg": b"x"}, ["a", "b"])
+    with pytest.raises(
+        Refusal, match=r"none of its 2 rows can be embedded \(the first: a\.jpg: not a picture\)"
+    ):
         embed(corpus, tmp_path / "out", transformer)
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_pictures_without_captions_are_embedded_without_them(noise, as_bytes, transformer, tmp_path):
+    (tmp_path / "bare").mkdir()
+    for number in range(3):
+        (tmp_path / "bare" / f"{number}.png").write_bytes(as_bytes(noise(number)))
+    found = load_embeddings(embed(tmp_path / "bare", tmp_path / "out", transformer))
+    assert (found.image.shape, found.text.shape, found.captions) == ((3, 24), (3, 0), ("", "", ""))
+
+
+@pytest.mark.parametrize("name", ["clip-retrieval", "datacomp"])
+def test_embeddings_made_elsewhere_are_taken_over_row_by_row(name, tmp_path):
+    corpus = open_corpus(FIXTURES / name)
+    found = load_embeddings(embed(FIXTURES / name, tmp_path / "out", None))
+    parts = [part for shard in corpus.shards for part in cast("EmbeddedSource", corpus.source).vectors(shard)]
+    assert found.uids == tuple(uid for part in parts for uid in part.uids)
+    for kind in ("image", "text"):
+        rows = np.concatenate([getattr(part, kind) for part in parts])
+        assert np.array_equal(getattr(found, kind), rows.astype(np.float16).astype(np.float32))
+    assert found.encoder == ""
+    # What we write is itself a corpus, with the same ids.
+    again = open_corpus(tmp_path / "out")
+    assert (again.layout, again.metadata()["uid"].to_pylist()) == ("clip-retrieval", list(found.uids))
+
+
+def test_embeddings_of_another_model_are_not_taken_over_as_this_one(tmp_path, embedded, drawn, transformer):
+    with pytest.raises(Refusal, match=r"dimension 16, model reference has 128"):
+        embed(FIXTURES / "clip-retrieval", tmp_path / "out", "reference")
+    (embedded_elsewhere := tmp_path / "elsewhere").mkdir()
+    for kind in ("img_emb", "text_emb", "metadata"):
+        shutil.copytree(embedded / kind, embedded_elsewhere / kind)
+    taken = load_embeddings(embed(embedded_elsewhere, tmp_path / "taken", transformer))
+    assert taken.encoder == load_embeddings(embedded).encoder
+    assert np.array_equal(taken.image, load_embeddings(embedded).image)
+    rows = np.load(embedded_elsewhere / "text_emb" / "text_emb_0000.npy")
+    np.save(embedded_elsewhere / "text_emb" / "text_emb_0000.npy", rows[::-1].copy())
+    with pytest.raises(Refusal, match="made by another model, or captions and rows do not belong together"):
+        embed(embedded_elsewhere, tmp_path / "other", transformer)
+
+
+def test_metadata_alone_cannot_be_embedded(tmp_path):
+    with pytest.raises(Refusal, match="laion holds no pictures"):
+        embed(FIXTURES / "laion", tmp_path / "out")
 
 
 def test_loading_refuses_parts_that_do_not_fit_the_manifest(again):

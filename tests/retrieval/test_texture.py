@@ -44,6 +44,54 @@ def obvious(picture):
     ]  # fmt: skip
 
 
+def before(pixels):
+    """The numbers as finished worlds hold them: the formula that wrote them, kept as it was."""
+    left, top = max(0, (pixels.shape[1] - 256) // 2), max(0, (pixels.shape[0] - 256) // 2)
+    window = pixels[top : top + 256, left : left + 256]
+    planes = np.ascontiguousarray(np.moveaxis(window, 2, 0)).astype(np.int16)
+    darkest, lightest = planes.min(axis=0), planes.max(axis=0)
+    drawn = darkest < 240
+    across = np.abs(planes[:, :, 1:] - planes[:, :, :-1]).max(axis=0)
+    down = np.abs(planes[:, 1:] - planes[:, :-1]).max(axis=0)
+    inside = np.concatenate([across[drawn[:, 1:] & drawn[:, :-1]], down[drawn[1:] & drawn[:-1]]])
+    saturation = (lightest - darkest) / np.maximum(lightest, 1)
+    brightness = planes.sum(axis=0) / (3 * 255)
+
+    def shares(steps):
+        if not len(steps):
+            return np.ones(8)
+        return np.cumsum(np.bincount(steps, minlength=256))[[0, 1, 2, 4, 8, 16, 32, 64]] / len(steps)
+
+    coarse = planes >> 4
+    number = np.bincount((coarse[0] * 256 + coarse[1] * 16 + coarse[2]).ravel())
+    share = np.sort(number[number > 0] / number.sum())[::-1]
+    colours = [
+        float(-(share * np.log(share)).sum()), float(np.log(len(share))),
+        float(share[0]), float(share[:4].sum()), float(share[:16].sum()),
+    ]  # fmt: skip
+    spread = [saturation.mean(), saturation.std(), brightness.mean(), brightness.std(), drawn.mean()]
+    steps = np.concatenate([across.ravel(), down.ravel()])
+    return np.concatenate([shares(steps), shares(inside), colours, spread], dtype=np.float32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    width=st.one_of(st.integers(1, 40), st.integers(200, 300)),
+    height=st.one_of(st.integers(1, 40), st.integers(200, 300)),
+    levels=st.sampled_from([(0, 1), (0, 2), (0, 256), (235, 256), (239, 241), (250, 256), (100, 104)]),
+    smooth=st.booleans(),
+    seed=st.integers(0, 10_000),
+)
+def test_the_numbers_are_to_the_last_bit_those_of_finished_worlds(width, height, levels, smooth, seed):
+    low, high = levels
+    pixels = np.random.default_rng(seed).integers(low, high, (height, width, 3), dtype=np.uint8)
+    if smooth:
+        pixels = np.asarray(Image.fromarray(pixels[:9, :9]).resize((width, height)))
+    expected = before(pixels)
+    assert measure_pixels(pixels).tobytes() == expected.tobytes()
+    assert measure_pixels(Image.fromarray(pixels)).tobytes() == expected.tobytes()
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     width=st.integers(1, 9),

@@ -3,7 +3,7 @@ import pytest
 
 from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
 from oddpair.retrieval.counts import count
-from oddpair.retrieval.embed import Embeddings
+from oddpair.retrieval.embeddings import Embeddings
 from oddpair.splits.pairs_build import PairPictures, find_unseen_pairs, pair_card
 from oddpair.splits.recipes import UnseenPairsRecipe
 

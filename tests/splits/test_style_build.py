@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.embed import Embeddings
+from oddpair.retrieval.embeddings import Embeddings
 from oddpair.splits.recipes import StyleStrictRecipe
 from oddpair.splits.style_build import TestPictures, build_style_splits, label_classes
 from oddpair.splits.style_strict import NOT_SEARCHED

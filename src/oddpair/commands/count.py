@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from oddpair import files, stages
-from oddpair.commands.read import vocabulary_of
+from oddpair.commands.read import metadata_of, vocabulary_of
 from oddpair.retrieval.concepts import Vocabulary, find_mentions, save_vocabulary
-from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.corpus import Corpus, fingerprint
 from oddpair.retrieval.counts import Counts, count, load_tags, read_counts, write_counts
-from oddpair.retrieval.embed import fingerprint
 
 # The help of --tags says it too.
 TAG_THRESHOLD = 0.7
@@ -30,7 +32,9 @@ def count_corpus(
     Returns:
         The counts and the vocabulary.
     """
-    metadata = corpus.metadata()
+    metadata = metadata_of(corpus, ["copies"])
+    # What a model saw k times counts k times.
+    metadata = metadata.take(pa.array(np.repeat(np.arange(metadata.num_rows), metadata["copies"].to_numpy())))
     captions = metadata["caption"].to_pylist()
     concepts = vocabulary_of(vocabulary, captions, mined_words)
     inputs = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.corpus import Corpus
 
 
 def need_files(*paths: Path | None) -> None:
@@ -15,18 +16,22 @@ def need_files(*paths: Path | None) -> None:
             raise Refusal(f"{path} {found}: check the path")
 
 
-def need_folders(corpus: Path, *folders: Path) -> None:
+def need_folders(corpus: Corpus, *folders: Path) -> None:
     """Refuse an output folder that is a file, or the corpus itself, where not even a lock may be left."""
     for folder in folders:
         if folder.exists() and not folder.is_dir():
             raise Refusal(f"{folder} is a file: choose a folder")
-        if folder.resolve() == corpus.resolve():
+        if isinstance(corpus.root, Path) and folder.resolve() == corpus.root.resolve():
             raise Refusal(f"{folder} is the corpus, which is never written to: choose another folder")
 
 
-def need_apart(corpus: Path, folder: Path) -> None:
+def need_apart(corpus: Corpus, folder: Path) -> None:
     """Refuse an output folder that lies in the corpus or holds it: its shards would be taken for the corpus's."""
     need_folders(corpus, folder)
-    mine, theirs = folder.resolve(), corpus.resolve()
+    if not isinstance(corpus.root, Path):
+        return
+    mine, theirs = folder.resolve(), corpus.root.resolve()
     if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
-        raise Refusal(f"{folder} and the corpus {corpus} lie one in the other: choose a folder apart from it")
+        raise Refusal(
+            f"{folder} and the corpus {corpus.root} lie one in the other: choose a folder apart from it"
+        )

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from oddpair import files, html
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import Corpus
-from oddpair.retrieval.embed import Embeddings
+from oddpair.retrieval.embeddings import Embeddings
 from oddpair.retrieval.encoder import Encoder
-from oddpair.retrieval.pictures import BadPicture, decode_picture
+from oddpair.retrieval.pictures import BadPicture, decode_picture, decode_pixels
 from oddpair.retrieval.search import nearest
 
 PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
@@ -63,21 +63,23 @@ def embed_query(encoder: Encoder, query: str) -> NDArray[np.float32]:
             return encoder.encode_texts([query])
         raise Refusal(f"{query} does not exist: check the path of the picture")
     try:
-        return encoder.encode_pictures([decode_picture(Path(query).read_bytes())])[0]
+        return encoder.encode_pictures([decode_pixels(Path(query).read_bytes())], textures=False)[0]
     except BadPicture as error:
         raise Refusal(f"{query}: {error}: give a JPEG, PNG or WebP picture") from error
 
 
 def write_sheet(path: Path, corpus: Corpus, query: str, hits: Sequence[Hit]) -> None:
-    """Write the hits as one HTML page with their pictures."""
-    pictures = corpus.find_pictures([hit.uid for hit in hits])
-    sheet = html.contact_sheet(
-        [(as_thumbnail(pictures[hit.uid]), f"{hit.score:.3f} {hit.caption}") for hit in hits], columns=5
-    )
+    """Write the hits as one HTML page, with their pictures where the corpus has them."""
+    parts = []
+    if corpus.pictures:
+        pictures = corpus.find_pictures([hit.uid for hit in hits])
+        shown = [(as_thumbnail(pictures[hit.uid]), f"{hit.score:.3f} {hit.caption}") for hit in hits]
+        parts.append(html.contact_sheet(shown, columns=5))
     rows = [[hit.place, f"{hit.score:.4f}", hit.uid, hit.caption] for hit in hits]
     table = html.table(["place", "similarity", "uid", "caption"], rows, caption="The same as a table")
     lead = f"The {len(hits)} pictures of {corpus.root.name} nearest to “{query}”, by exact search."
-    files.write_text(path, html.page("Search", [html.section("Nearest pictures", sheet, table)], lead=lead))
+    section = html.section("Nearest pictures", *parts, table)
+    files.write_text(path, html.page("Search", [section], lead=lead))
 
 
 def _is_file(query: str) -> bool:

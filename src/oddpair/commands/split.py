@@ -14,8 +14,7 @@ from oddpair.commands.read import embeddings_of
 from oddpair.commands.search import as_thumbnail
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import nested_pairs
-from oddpair.retrieval.corpus import Corpus
-from oddpair.retrieval.embed import fingerprint
+from oddpair.retrieval.corpus import Corpus, fingerprint
 from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
 from oddpair.splits.pairs_build import find_unseen_pairs, pair_card
 from oddpair.splits.recipes import StyleStrictRecipe, UnseenPairsRecipe
@@ -105,14 +104,17 @@ def _write_style_page(
     path: Path, corpus: Corpus, recipe: StyleStrictRecipe, found: StyleSplits, label: dict[str, str | None]
 ) -> None:
     sections = []
-    pictures = corpus.find_pictures([uid for manifest in found.manifests for uid in _sample(manifest.uids)])
+    wanted = [uid for manifest in found.manifests for uid in _sample(manifest.uids)]
+    pictures = corpus.find_pictures(wanted) if corpus.pictures else {}
     for manifest in found.manifests:
-        sheet = html.contact_sheet(
-            [(as_thumbnail(pictures[uid]), label[uid] or "no label") for uid in _sample(manifest.uids)],
-            columns=8,
-            caption="Up to 24 rows, evenly from the sorted uids, with the label that somebody gave them",
-        )
-        sections.append(html.section(manifest.name, html.card(manifest.name, manifest.card), sheet))
+        parts = [html.card(manifest.name, manifest.card)]
+        if corpus.pictures:
+            shown = [
+                (as_thumbnail(pictures[uid]), label[uid] or "no label") for uid in _sample(manifest.uids)
+            ]
+            caption = "Up to 24 rows, evenly from the sorted uids, with the label that somebody gave them"
+            parts.append(html.contact_sheet(shown, columns=8, caption=caption))
+        sections.append(html.section(manifest.name, *parts))
     lead = (
         f"{corpus.root.name}: {len(corpus):,} rows sorted by style. Natural are rows labelled "
         f"{', '.join(recipe.natural)}; precision {recipe.precision:g} is certified at {recipe.confidence:.0%}."

@@ -20,6 +20,7 @@ from oddpair.retrieval.concepts import build_vocabulary, find_mentions
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.counts import count, load_tags, write_counts
 from oddpair.retrieval.embed import EmbedTask, embed_corpora
+from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.encoder import reference_folder
 from oddpair.splits.export import export_webdataset
 from oddpair.splits.manifest import read_manifest
@@ -27,6 +28,8 @@ from oddpair.splits.manifest import read_manifest
 TESTS = ("natural", "rendition", "pairs")
 MODELS = ("natural-strict", "control")
 PAIR_STREAM = 11
+# The pixels of open_clip's own transform: pictures are tiny here, and the figures of the study stay comparable.
+REFERENCE = Tower(model="reference", exact=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def embed_world(run: Run) -> None:
         EmbedTask(
             corpus=open_corpus(run.out / "world" / name),
             out=run.out / "embeddings" / name,
-            model="reference",
+            tower=REFERENCE,
             only_images=name != "corpus",
         )
         for name in ("corpus", *TESTS)
@@ -157,7 +160,7 @@ def embed_tests(run: Run) -> None:
         EmbedTask(
             corpus=open_corpus(run.out / "world" / name),
             out=run.out / "model-embeddings" / model / name,
-            model=str(run.out / "models" / model),
+            tower=Tower(model=str(run.out / "models" / model), exact=True),
             only_images=True,
         )
         for model in MODELS

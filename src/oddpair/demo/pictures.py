@@ -15,7 +15,7 @@ from oddpair import files
 from oddpair.benchmarks.miniature.rows import STYLE_SHARES
 from oddpair.benchmarks.miniature.words import concepts_inside
 from oddpair.retrieval.corpus import Corpus, open_corpus
-from oddpair.retrieval.embed import load_embeddings
+from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.search import nearest
 
 Row = dict[str, Any]

@@ -19,7 +19,7 @@ from oddpair.eval.zero_shot import classify
 from oddpair.jobs import run_jobs
 from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.embed import load_embeddings
+from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.encoder import Encoder, load_encoder
 
 SINGLES = ("natural", "rendition")

@@ -1,0 +1,87 @@
+"""What an embedding folder holds: one file a shard of each kind, and the record of what became of its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from oddpair import files
+from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad
+
+Kind = Literal["img_emb", "text_emb", "texture", "metadata", "records"]
+
+_ENDINGS = {"metadata": "parquet", "records": "json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What became of the rows of one shard: ``kept``, ``outside`` the subset and bad rows add up to ``seen``.
+
+    Attributes:
+        shard: Name of the shard.
+        files: Its files, each with what changes when its content does.
+        kinds: Which arrays were written; none of a shard that was set aside whole.
+        seen: Samples that the shard was said to hold.
+        kept: Rows embedded.
+        outside: Rows that are not in the subset.
+        bad: What was set aside.
+    """
+
+    shard: str
+    files: dict[str, str]
+    kinds: tuple[Kind, ...]
+    seen: int
+    kept: int
+    outside: int
+    bad: tuple[Bad, ...]
+
+    @property
+    def without_caption(self) -> int:
+        """Rows set aside for want of a caption alone."""
+        return sum(line.rows for line in self.bad if line.reason == NO_CAPTION)
+
+    @property
+    def repeated(self) -> int:
+        """Rows set aside because an earlier one has the same file."""
+        return sum(line.rows for line in self.bad if line.reason == REPEATED)
+
+    @property
+    def damaged(self) -> int:
+        """Rows set aside for any other reason."""
+        return sum(line.rows for line in self.bad) - self.without_caption - self.repeated
+
+    @property
+    def lost(self) -> int:
+        """Files that were set aside without anybody knowing how many rows they had."""
+        return sum(line.rows == 0 for line in self.bad)
+
+
+def part_path(folder: Path, kind: Kind, index: int, n_shards: int) -> Path:
+    """Return where the part of one shard lies, with as many digits as sort all of them by name, at least four.
+
+    >>> part_path(Path("e"), "img_emb", 3, 12).as_posix()
+    'e/img_emb/img_emb_0003.npy'
+    """
+    digits = max(4, len(str(n_shards - 1)))
+    name = "record" if kind == "records" else kind
+    return folder / kind / f"{name}_{index:0{digits}d}.{_ENDINGS.get(kind, 'npy')}"
+
+
+def read_record(path: Path) -> Record:
+    """Read the record of one shard."""
+    value = files.read_json(path)
+    kinds, bad = tuple(value["kinds"]), tuple(Bad(**line) for line in value["bad"])
+    return Record(**{**value, "kinds": kinds, "bad": bad})
+
+
+def write_quarantine(folder: Path, records: Sequence[Record]) -> None:
+    """Write ``quarantine.jsonl``: a line for each thing that was set aside, in the order of the shards."""
+    lines = [
+        json.dumps({name: value for name, value in asdict(bad).items() if value is not None}, sort_keys=True)
+        for record in records
+        for bad in record.bad
+    ]
+    files.write_text(folder / "quarantine.jsonl", "".join(f"{line}\n" for line in lines))

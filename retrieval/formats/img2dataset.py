@@ -1,0 +1,319 @@
+"""The webdataset output of img2dataset: ``NNNNN.tar``, ``NNNNN.parquet`` and ``NNNNN_stats.json`` a shard.
+
+Rows come from the table, pictures from the tar, and every read checks that both tell of the same samples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oddpair.errors import Refusal
+from oddpair.progress import say
+from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
+from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
+from oddpair.retrieval.formats.schemas import require_one_schema
+from oddpair.retrieval.formats.shards import read_successes
+from oddpair.retrieval.formats.tar_samples import (
+    HASH_COLUMNS,
+    BadSample,
+    find_difference,
+    find_hashes,
+    read_picture,
+)
+from oddpair.retrieval.formats.tars import TarIndex, has_end, open_tar
+from oddpair.retrieval.places import Place, require_no_gaps
+from oddpair.retrieval.samples import Bad, Batch, Sample
+from oddpair.retrieval.stores import identify_file
+
+_FILE = re.compile(r"((?:[^/]+/)*)(\d{5,8})(\.tar|\.parquet|_stats\.json)")
+_PARTS = (".tar", ".parquet", "_stats.json")
+_NEEDED = "download with img2dataset, its tables and a column that ids can be made from"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Img2datasetSource:
+    """A corpus that img2dataset downloaded, or that oddpair exported; the fields are those of ``Source``.
+
+    Attributes:
+        identity: What uids are made from.
+        first: Table that the columns of all others are compared with.
+        schema: Its columns.
+    """
+
+    root: Path
+    shards: tuple[str, ...]
+    sizes: tuple[int, ...]
+    captioned: bool
+    notes: tuple[str, ...]
+    identity: Identity
+    first: str
+    schema: pa.Schema = field(repr=False)
+    layout: str = "img2dataset"
+    pictures: bool = True
+    embedded: bool = False
+
+    def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
+        """Read the rows of a shard that were downloaded, in batches; of a tar that ends as one only the end.
+
+        Args:
+            shard: One of ``shards``.
+            columns: Columns beside ``uid``, ``key`` and ``caption``; ``None`` for all.
+
+        Yields:
+            Rows with status ``success``, in the order of the table.
+
+        Raises:
+            Refusal: If the table has other columns or types than the first one, or lacks one asked for.
+        """
+        listed = self._list(shard)
+        if isinstance(listed, list) and not has_end(self.root / f"{shard}.tar"):
+            with open_tar(self.root / f"{shard}.tar") as (index, _):
+                listed = self._compare(shard, index, listed) or listed
+        if isinstance(listed, Bad):
+            yield Batch(table=self._clean(shard, self.schema.empty_table(), [], columns).table, bad=(listed,))
+        else:
+            yield from self._read(shard, listed, columns)
+
+    def stream(self, shard: str) -> Iterator[Sample | Bad]:
+        """Read the samples of a shard with their pictures, one at a time, each compared with its row.
+
+        Args:
+            shard: One of ``shards``.
+
+        Yields:
+            Samples in the order of ``scan``, and what was set aside.
+
+        Raises:
+            Refusal: As ``scan``; or if the tar is compressed or unsorted, or has keys with dots.
+        """
+        listed = self._list(shard)
+        if isinstance(listed, Bad):
+            yield listed
+            return
+        tar = f"{shard}.tar"
+        with open_tar(self.root / tar) as (index, file):
+            worse = self._compare(shard, index, listed)
+            if worse is not None:
+                yield worse
+                return
+            if not index.ended:
+                say(f"{self.root / tar} lacks its end mark; all samples of its table are there and taken")
+            schema = read_footer(self.root / f"{shard}.parquet")[0]
+            hashes = [name for name in (*HASH_COLUMNS, "width") if name in schema.names]
+            entries = {entry.key: entry for entry in index.entries}
+            for batch in self._read(shard, listed, hashes):
+                yield from batch.bad
+                rows = batch.table.select(["uid", "key", "caption"]).to_pylist()
+                for row, digest in zip(rows, find_hashes(batch.table, schema), strict=True):
+                    entry = entries.get(row["key"])
+                    caption = row["caption"] if self.captioned else None
+                    try:
+                        if entry is None:
+                            raise BadSample(f"the tar lacks sample {row['key']} of its table")
+                        image = read_picture(file, entry, caption=caption, digest=digest)
+                    except BadSample as found:
+                        offset = None if entry is None else entry.offset
+                        yield Bad(file=tar, offset=offset, uid=row["uid"], reason=str(found))
+                    else:
+                        yield Sample(**row, image=image, file=tar, offset=entry.offset)
+
+    def identify(self, shard: str) -> dict[str, str]:
+        """Name the files of a shard with the hash of its table, the size of its tar and its successes.
+
+        The tar is not read: a table is written anew with every download, and holds the hashes of the pictures.
+        """
+        tar = self.root / f"{shard}.tar"
+        return {
+            f"{shard}.parquet": identify_file(self.root / f"{shard}.parquet"),
+            f"{shard}.tar": f"{tar.stat().st_size} bytes",
+            f"{shard}_stats.json": f"{self._size(shard)} successes",
+        }
+
+    def _size(self, shard: str) -> int:
+        return self.sizes[self.shards.index(shard)]
+
+    def _list(self, shard: str) -> list[str | None] | Bad:
+        """List the keys of the rows that were downloaded, or say why the table cannot be used."""
+        table, size = f"{shard}.parquet", self._size(shard)
+        keys: list[str | None] = []
+        try:
+            schema = read_footer(self.root / table)[0]
+            require_one_schema(
+                (str(self.root / name), found) for name, found in ((self.first, self.schema), (table, schema))
+            )
+            for part in stream_table(self.root / table, ["key", "status"]):
+                keys += _texts(part["key"].take(_find_successes(part)))
+        except DamagedTable as damage:
+            return Bad(file=table, reason=damage.reason, rows=size)
+        if len(keys) > size:
+            return Bad(file=table, reason=_describe_counts(len(keys), size), rows=size)
+        return keys
+
+    def _compare(self, shard: str, index: TarIndex, listed: list[str | None]) -> Bad | None:
+        """Say why the tar as a whole cannot be used beside its table."""
+        reason = index.verdict if index.damage is not None else None
+        if reason is None:
+            in_table, in_tar = Counter(listed), Counter(entry.key for entry in index.entries)
+            twice = {key for counts in (in_table, in_tar) for key, times in counts.items() if times > 1}
+            reason = find_difference(
+                [entry.key for entry in index.entries if entry.key not in twice],
+                [key or "" for key in listed if key not in twice],
+            )
+        if reason is None and not index.ended:
+            whole = {entry.key for entry in index.entries if entry.fault is None}
+            lacking = next((key for key in listed if key not in whole), None)
+            reason = f"{index.verdict}; {lacking} of its table is not whole" if lacking is not None else None
+        if reason is None:
+            return None
+        return Bad(file=f"{shard}.tar", reason=reason, rows=self._size(shard))
+
+    def _read(self, shard: str, listed: list[str | None], columns: Sequence[str] | None) -> Iterator[Batch]:
+        table, size = f"{shard}.parquet", self._size(shard)
+        names = self._names(columns)
+        copies = Counter(key or "" for key in listed)
+        row = done = 0
+        try:
+            for part in stream_table(self.root / table, names):
+                chosen = _find_successes(part).to_pylist()
+                keys = listed[done : done + len(chosen)]
+                once = [place for place, key in zip(chosen, keys, strict=True) if not key or copies[key] < 2]
+                twice = tuple(
+                    Bad(file=table, row=row + place, reason=f"key {key} is there more than once")
+                    for place, key in zip(chosen, keys, strict=True)
+                    if key and copies[key] > 1
+                )
+                good = part.take(pa.array(once, pa.int64()))
+                batch = self._clean(shard, good, [row + place for place in once], columns)
+                yield Batch(table=batch.table, bad=(*batch.bad, *twice))
+                row += part.num_rows
+                done += len(chosen)
+            missing, reason = size - done, _describe_counts(done, size)
+        except DamagedTable as damage:
+            missing, reason = size - done, damage.reason
+        if missing:
+            empty = self._clean(shard, self.schema.empty_table(), [], columns).table
+            yield Batch(table=empty, bad=(Bad(file=table, reason=reason, rows=missing),))
+
+    def _names(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is None:
+            return list(self.schema.names)
+        made = ("uid", "key", "caption")
+        missing = next((name for name in columns if name not in (*made, *self.schema.names)), None)
+        if missing is not None:
+            raise Refusal(
+                f"{self.root / self.first} has no column {missing!r}, only "
+                f"{', '.join(map(repr, self.schema.names))}: ask for one of these"
+            )
+        needed = dict.fromkeys(["key", "status", "caption", *_SOURCES[self.identity], *columns])
+        return [name for name in needed if name in self.schema.names]
+
+    def _clean(self, shard: str, part: pa.Table, rows: list[int], columns: Sequence[str] | None) -> Batch:
+        table, by, told = f"{shard}.parquet", self.identity, self.captioned
+        batch = clean(part, file=table, first_row=0, identity=by, captioned=told, rows=rows)
+        if columns is None:
+            return batch
+        names = dict.fromkeys(["uid", "key", "caption", *columns])
+        return Batch(table=batch.table.select(list(names)), bad=batch.bad)
+
+
+_SOURCES: dict[Identity, tuple[str, ...]] = {
+    "uid": ("uid",),
+    "hash": ("hash",),
+    "url and caption": ("url",),
+    "key": (),
+}
+
+
+def open_img2dataset(place: Place) -> Img2datasetSource:
+    """Open the shards that img2dataset wrote; the stats of all and the columns of one table are read.
+
+    The uid is the column ``uid``; else LAION's ``hash``; else it is made from ``url`` and caption.
+
+    Args:
+        place: Where they are.
+
+    Returns:
+        The source; sizes are the successes that the stats count.
+
+    Raises:
+        Refusal: If a shard lacks one of its three files or is missing in the numbering, no table can be read,
+            ids cannot be made, or there is not one sample.
+    """
+    shards = _find_shards(place)
+    with ThreadPoolExecutor(16) as pool:
+        sizes = tuple(pool.map(lambda shard: read_successes(place.root, shard), shards))
+    if not any(sizes):
+        raise Refusal(f"{place.root} holds {len(shards)} shards and not one sample: run the download again")
+    first, schema = _read_columns(place.root, shards)
+    for name in ("key", "status"):
+        if name not in schema.names or require_one_schema([("", schema)]).field(name).type != pa.string():
+            raise Refusal(f"{place.root / first} has no column {name!r} of strings: {_NEEDED}")
+    identity = choose_identity(schema.names)
+    if identity is None:
+        raise Refusal(f"{place.root / first} has none of the columns uid, hash and url: {_NEEDED}")
+    captioned = "caption" in schema.names
+    return Img2datasetSource(
+        root=place.root,
+        shards=shards,
+        sizes=sizes,
+        captioned=captioned,
+        notes=() if captioned else (f"There are no captions: {first} has no column 'caption'.",),
+        identity=identity,
+        first=first,
+        schema=schema,
+    )
+
+
+def _find_shards(place: Place) -> tuple[str, ...]:
+    found = [match for match in map(_FILE.fullmatch, place.names) if match is not None]
+    names = {match[0] for match in found}
+    shards = sorted({match[1] + match[2] for match in found})
+    widths = sorted({len(match[2]) for match in found})
+    if len(widths) > 1:
+        raise Refusal(
+            f"{place.root} names shards with {widths[0]} and with {widths[1]} digits: use one download a folder"
+        )
+    missing = [shard + part for shard in shards for part in _PARTS if shard + part not in names]
+    if place.explicit:
+        missing = [name for name in missing if not (place.root / name).is_file()]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise Refusal(
+            f"{place.root} lacks {', '.join(missing[:5])}{more} beside the other parts of the shard: run the "
+            "download again"
+        )
+    require_no_gaps(place, shards)
+    return tuple(shards)
+
+
+def _read_columns(root: Path, shards: Sequence[str]) -> tuple[str, pa.Schema]:
+    reason = ""
+    for shard in shards:
+        try:
+            return f"{shard}.parquet", read_footer(root / f"{shard}.parquet")[0]
+        except DamagedTable as damage:
+            reason = reason or f"{shard}.parquet: {damage.reason}"
+    raise Refusal(f"{root} has no table that can be read ({reason}): download it again")
+
+
+def _find_successes(part: pa.Table) -> pa.Array:
+    return pc.indices_nonzero(pc.fill_null(pc.equal(part["status"].cast(pa.string()), "success"), False))
+
+
+def _texts(column: pa.ChunkedArray) -> list[str | None]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    raw = column.cast(pa.large_binary()).to_pylist()
+    return [None if value is None else value.decode(errors="replace") for value in raw]
+
+
+def _describe_counts(listed: int, counted: int) -> str:
+    return f"lists {listed} rows with status success, the stats count {counted}"

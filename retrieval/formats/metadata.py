@@ -1,0 +1,201 @@
+"""Corpora of metadata alone: parquet files, one a shard, with an address and a caption in each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oddpair.errors import Refusal
+from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
+from oddpair.retrieval.formats.parquet import DamagedTable, read_footers, stream_table
+from oddpair.retrieval.formats.schemas import conform, require_one_schema
+from oddpair.retrieval.samples import Bad, Batch, Sample
+from oddpair.retrieval.stores import identify_file
+
+KEY_DIGITS = 9
+
+_CANONICAL = ("uid", "key", "caption")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataSource:
+    """Parquet files of one release; a ``Source`` without pictures. The key of a row is its number in the file.
+
+    Attributes:
+        root: Folder that the files are relative to.
+        layout: Name of the layout.
+        shards: Files, without ``.parquet``.
+        sizes: Rows of each file by its footer; where that is damaged, by another file beside it, or 0.
+        schema: Columns of all files, under their own names.
+        url: Name of the column of addresses; ``None`` if there is none.
+        caption: Name of the column of captions.
+        identity: What uids are made from.
+        damaged: What is wrong with each file, ``""`` for nothing.
+        notes: What a user should know.
+    """
+
+    root: Path
+    layout: str
+    shards: tuple[str, ...]
+    sizes: tuple[int, ...]
+    schema: pa.Schema
+    url: str | None
+    caption: str
+    identity: Identity
+    damaged: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    captioned: bool = True
+    pictures: bool = False
+    embedded: bool = False
+
+    def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
+        """Read a file in batches; ``columns`` of ``None`` are all that it has, the address as ``url``.
+
+        Raises:
+            Refusal: If there is no such column, or the file has changed since it was opened.
+        """
+        index, file = self.shards.index(shard), f"{shard}.parquet"
+        asked = self._choose_columns(columns)
+        sources = {name: self._source_of(name) for name in asked}
+        if self.damaged[index]:
+            unknown = "" if self.sizes[index] else "; how many rows it had is not known"
+            whole = Bad(file=file, rows=self.sizes[index], reason=self.damaged[index] + unknown)
+            yield Batch(table=self._empty(sources), bad=(whole,))
+            return
+        identifier = "url" if self.identity == "url and caption" else self.identity
+        needed = {"caption": self.caption, identifier: self._source_of(identifier)}
+        done, size = 0, self.sizes[index]
+        try:
+            for part in stream_table(
+                self.root / file, list(dict.fromkeys([*needed.values(), *sources.values()]))
+            ):
+                part = conform(part, self.schema, str(self.root / file))
+                if done + part.num_rows > size:
+                    raise self._changed(file)
+                columns_of = {name: part[source] for name, source in {**needed, **sources}.items()}
+                table = pa.table({"key": number_rows(done, part.num_rows), **columns_of})
+                batch = clean(table, file=file, first_row=done, identity=self.identity)
+                done += part.num_rows
+                yield Batch(table=batch.table.select([*_CANONICAL, *asked]), bad=batch.bad)
+        except DamagedTable as error:
+            rest = Bad(file=file, row=error.row, rows=size - done, reason=error.reason)
+            yield Batch(table=self._empty(sources), bad=(rest,))
+            return
+        if done != size:
+            raise self._changed(file)
+
+    def stream(self, shard: str) -> Iterator[Sample | Bad]:
+        """Refuse: there are no pictures in this layout."""
+        raise Refusal(
+            f"{self.root} holds addresses and captions, no pictures: fetch them with --fetch, or download with "
+            "img2dataset and give its folder"
+        )
+
+    def identify(self, shard: str) -> dict[str, str]:
+        """Name the file of a shard, with what changes when its content does."""
+        file = f"{shard}.parquet"
+        return {file: identify_file(self.root / file)}
+
+    def _choose_columns(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is not None:
+            return [name for name in dict.fromkeys(columns) if name not in _CANONICAL]
+        named = ["url" if name == self.url else name for name in self.schema.names if name != self.caption]
+        return [name for name in named if name not in _CANONICAL]
+
+    def _source_of(self, name: str) -> str:
+        if name == "url" and self.url is not None:
+            return self.url
+        if name not in self.schema.names:
+            raise Refusal(
+                f"{self.root} has no column {name!r}, only {', '.join(map(repr, self.schema.names))}: "
+                "ask for one of these"
+            )
+        return name
+
+    def _empty(self, sources: dict[str, str]) -> pa.Table:
+        fields = [(name, pa.string()) for name in _CANONICAL]
+        fields += [(name, self.schema.field(source).type) for name, source in sources.items()]
+        return pa.schema(fields).empty_table()
+
+    def _changed(self, file: str) -> Refusal:
+        return Refusal(f"{self.root / file} has another number of rows than when the run began: run again")
+
+
+def read_metadata(root: Path, files: Sequence[str], *, layout: str) -> MetadataSource:
+    """Look at the footers of the files of one release.
+
+    The address is column ``url``, the caption ``caption`` or else ``text``, in any case.
+
+    Args:
+        root: Folder of the files.
+        files: Names relative to it, ending in ``.parquet``; at least one.
+        layout: Name of the layout.
+
+    Returns:
+        The source, without notes.
+
+    Raises:
+        Refusal: If no file can be read, they do not agree on their columns, or there are no captions or
+            nothing to make ids from.
+    """
+    files = sorted(files)
+    footers = read_footers([root / file for file in files])
+    whole = [(file, footer) for file, footer in zip(files, footers, strict=True) if isinstance(footer, tuple)]
+    if not whole:
+        first = footers[0]
+        assert isinstance(first, DamagedTable)
+        raise Refusal(f"{root / files[0]}: {first.reason}, as are all {len(files)} files: fetch them again")
+    schema = require_one_schema((str(root / file), schema) for file, (schema, _) in whole)
+    where = root / whole[0][0]
+    url, caption = _find(schema, "url"), _find(schema, "caption", "text")
+    if caption is None:
+        raise Refusal(
+            f"{where} has no column caption, text or TEXT, only "
+            f"{', '.join(map(repr, schema.names))}: give a table that has them"
+        )
+    identity = choose_identity([*schema.names, *(["url"] if url else [])])
+    if identity is None:
+        raise Refusal(f"{where} has no column uid, hash or url to make ids from: add one of them")
+    text = [caption, *([url] if url else []), *(["uid"] if identity == "uid" else [])]
+    for name in text:
+        kind = schema.field(name).type
+        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+            raise Refusal(f"{where} has {kind} in column {name!r}, needed string: write the table anew")
+    if identity == "hash" and not pa.types.is_int64(schema.field("hash").type):
+        raise Refusal(
+            f"{where} has {schema.field('hash').type} in column 'hash', needed int64: use LAION's own table"
+        )
+    return MetadataSource(
+        root=root,
+        layout=layout,
+        shards=tuple(file.removesuffix(".parquet") for file in files),
+        sizes=tuple(footer[1] if isinstance(footer, tuple) else 0 for footer in footers),
+        schema=schema,
+        url=url,
+        caption=caption,
+        identity=identity,
+        damaged=tuple(footer.reason if isinstance(footer, DamagedTable) else "" for footer in footers),
+    )
+
+
+def number_rows(first: int, n_rows: int) -> pa.Array:
+    """Make the keys of rows that have none: their numbers in the file, with leading zeros.
+
+    >>> number_rows(9, 2).to_pylist()
+    ['000000009', '000000010']
+    """
+    numbers = pa.array(np.arange(first, first + n_rows)).cast(pa.string())
+    return pc.utf8_lpad(numbers, KEY_DIGITS, "0")
+
+
+def _find(schema: pa.Schema, *spellings: str) -> str | None:
+    for spelling in spellings:
+        found = [name for name in schema.names if name.lower() == spelling]
+        if found:
+            return spelling if spelling in found else min(found)
+    return None
