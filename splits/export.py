@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-import pyarrow as pa
-
 from oddpair.errors import Refusal
-from oddpair.files import read_table
 from oddpair.progress import track
-from oddpair.retrieval.formats.image_parquet import write_image_parquet
-from oddpair.retrieval.formats.shards import make_keys, read_shard, write_shard, write_sizes
-from oddpair.retrieval.samples import Bad, Rows
+from oddpair.retrieval.formats.image_parquet import open_image_parquet, write_image_parquet
+from oddpair.retrieval.formats.img2dataset import open_img2dataset
+from oddpair.retrieval.formats.shards import make_keys, write_shard, write_sizes
+from oddpair.retrieval.formats.tars import has_end
+from oddpair.retrieval.places import Place
+from oddpair.retrieval.samples import Bad, Rows, Sample, Source
 from oddpair.splits.export_quarantine import read_quarantine, tell_quarantine, write_quarantine
 from oddpair.splits.export_rows import (
     Plan,
@@ -64,7 +64,7 @@ def export_webdataset(
         folder,
         rows_per_shard,
         write=write_shard,
-        read=lambda name: read_shard(folder, name)[0],
+        open_source=open_img2dataset,
         suffixes=(".tar", ".parquet", "_stats.json"),
     )
     sizes = {f"{part:05d}.tar": len(_uids(plan, part, bad)) for part in plan.parts}
@@ -98,7 +98,7 @@ def export_image_parquet(
         folder,
         rows_per_shard,
         write=write_image_parquet,
-        read=lambda name: read_table(folder / f"{name}.parquet", ["uid"]),
+        open_source=open_image_parquet,
         suffixes=(".parquet", "_stats.json"),
     )
     return len(bad)
@@ -111,7 +111,7 @@ def _write_shards(
     rows_per_shard: int,
     *,
     write: Callable[..., None],
-    read: Callable[[str], pa.Table],
+    open_source: Callable[[Place], Source],
     suffixes: tuple[str, ...],
 ) -> tuple[Plan, dict[str, Bad]]:
     require_content(corpus, pictures=True)
@@ -122,7 +122,9 @@ def _write_shards(
     refuse_strangers(folder, _SHARD_FILE, names, f"{len(plan.parts)} shards")
     before = read_quarantine(folder)
     done = [
-        part for part in plan.parts if _is_complete(folder, part, suffixes, read, _uids(plan, part, before))
+        part
+        for part in plan.parts
+        if _is_complete(folder, part, suffixes, open_source, _uids(plan, part, before))
     ]
     todo = sorted(set(plan.parts).difference(done))
     if todo:
@@ -163,13 +165,22 @@ def _number_keys(plan: Plan, part: int, rows: Rows) -> list[str]:
 
 
 def _is_complete(
-    folder: Path, part: int, suffixes: tuple[str, ...], read: Callable[[str], pa.Table], uids: list[str]
+    folder: Path,
+    part: int,
+    suffixes: tuple[str, ...],
+    open_source: Callable[[Place], Source],
+    uids: list[str],
 ) -> bool:
-    name = f"{part:05d}"
-    if not all((folder / f"{name}{suffix}").is_file() for suffix in suffixes):
+    """Read a shard back as any reader would: it is complete if it gives the right rows, and nothing bad or cut."""
+    shard = f"{part:05d}"
+    names = tuple(f"{shard}{suffix}" for suffix in suffixes)
+    if not all((folder / name).is_file() for name in names):
         return False
     try:
-        table = read(name)
+        source = open_source(Place(root=folder, names=names, folders=(), explicit=True))
+        if ".tar" in suffixes and not has_end(folder / f"{shard}.tar"):
+            return False
+        found = list(source.stream(shard))
     except Refusal:  # whatever is wrong with it, writing it again mends it
         return False
-    return "uid" in table.column_names and table["uid"].to_pylist() == uids
+    return [item.uid if isinstance(item, Sample) else None for item in found] == uids

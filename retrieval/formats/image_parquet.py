@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
-from oddpair.files import atomic, write_json
+from oddpair.files import atomic
 from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
+from oddpair.retrieval.formats.downloads import (
+    describe_counts,
+    find_shards,
+    find_successes,
+    read_first_columns,
+    read_successes,
+    write_stats,
+)
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
 from oddpair.retrieval.formats.schemas import conform, require_one_schema
 from oddpair.retrieval.formats.shard_table import build_table, look_at_picture
-from oddpair.retrieval.formats.shards import read_successes
 from oddpair.retrieval.formats.tar_samples import HASH_COLUMNS, find_hashes
-from oddpair.retrieval.places import Place, require_no_gaps
+from oddpair.retrieval.places import Place
 from oddpair.retrieval.samples import Bad, Batch, Sample
 from oddpair.retrieval.stores import identify_file
 
 # Named by what img2dataset was told to encode; what was not encoded lies under jpg, whatever it is.
 PICTURE_COLUMNS = ("jpg", "png", "webp")
 
-_FILE = re.compile(r"((?:[^/]+/)*)(\d{5,8})(\.parquet|_stats\.json)")
 _CANONICAL = ("uid", "key", "caption")
 _ROWS_PER_GROUP = 100
 _OPENED_AT_ONCE = 16
@@ -130,19 +134,19 @@ class ImageParquetSource:
             schema = require_one_schema([known, (str(path), schema)])
             counted = _count_successes(path)
             if counted > size:
-                raise DamagedTable(_describe_counts(counted, size), 0)
+                raise DamagedTable(describe_counts(counted, size), 0)
             for part in stream_table(
                 path, list(dict.fromkeys(["key", "status", identifier, *captions, *columns]))
             ):
                 part = conform(part, schema, str(path))
-                good = _find_successes(part)
+                good = find_successes(part)
                 rows = [row + place for place in good.to_pylist()]
                 batch = self._clean(part.take(good), table, rows, columns)
                 bad = {found.row for found in batch.bad}
                 yield batch, [number for number in rows if number not in bad]
                 row += part.num_rows
                 done += len(rows)
-            place, reason = None, _describe_counts(done, size)
+            place, reason = None, describe_counts(done, size)
         except DamagedTable as damage:
             place, reason = row, damage.reason
         if done < size:
@@ -165,12 +169,12 @@ def open_image_parquet(place: Place) -> ImageParquetSource:
         Refusal: If a shard lacks a file or is missing in the numbering, no table can be read, there is no
             column of pictures, ids cannot be made, or there is not one sample.
     """
-    shards = _find_shards(place)
+    shards = find_shards(place, (".parquet", "_stats.json"))
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
         sizes = tuple(pool.map(lambda shard: read_successes(place.root, shard), shards))
     if not any(sizes):
         raise Refusal(f"{place.root} holds {len(shards)} shards and not one sample: run the download again")
-    first, schema = _read_columns(place.root, shards)
+    first, schema = read_first_columns(place.root, shards)
     binary = {
         one.name for one in schema if pa.types.is_binary(one.type) or pa.types.is_large_binary(one.type)
     }
@@ -259,66 +263,8 @@ def write_image_parquet(
             write_statistics=plain,
             write_page_checksum=True,
         )
-    write_json(
-        folder / f"{name}_stats.json",
-        {
-            "count": len(keys),
-            "successes": len(keys),
-            "failed_to_download": 0,
-            "failed_to_resize": 0,
-            "duration": 0,
-            "start_time": 0,
-            "end_time": 0,
-            "status_dict": {"success": len(keys)},
-        },
-    )
-
-
-def _find_shards(place: Place) -> tuple[str, ...]:
-    found = [match for match in map(_FILE.fullmatch, place.names) if match is not None]
-    names = {match[0] for match in found}
-    shards = sorted({match[1] + match[2] for match in found})
-    widths = sorted({len(match[2]) for match in found})
-    if not shards:
-        raise Refusal(f"{place.root} holds no shard such as 00000.parquet: give a folder of img2dataset")
-    if len(widths) > 1:
-        raise Refusal(
-            f"{place.root} names shards with {widths[0]} and with {widths[1]} digits: use one download a folder"
-        )
-    missing = [
-        shard + part for shard in shards for part in (".parquet", "_stats.json") if shard + part not in names
-    ]
-    if place.explicit:
-        missing = [name for name in missing if not (place.root / name).is_file()]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise Refusal(
-            f"{place.root} lacks {', '.join(missing[:5])}{more} beside the other file of the shard: run the "
-            "download again"
-        )
-    require_no_gaps(place, shards)
-    return tuple(shards)
-
-
-def _read_columns(root: Path, shards: Sequence[str]) -> tuple[str, pa.Schema]:
-    reason = ""
-    for shard in shards:
-        try:
-            schema = read_footer(root / f"{shard}.parquet")[0]
-        except DamagedTable as damage:
-            reason = reason or f"{shard}.parquet: {damage.reason}"
-        else:
-            return f"{shard}.parquet", require_one_schema([("", schema)])
-    raise Refusal(f"{root} has no table that can be read ({reason}): download it again")
-
-
-def _find_successes(part: pa.Table) -> pa.Array:
-    return pc.indices_nonzero(pc.fill_null(pc.equal(part["status"], "success"), False))
+    write_stats(folder, name, len(keys))
 
 
 def _count_successes(path: Path) -> int:
-    return sum(len(_find_successes(part)) for part in stream_table(path, ["status"]))
-
-
-def _describe_counts(listed: int, counted: int) -> str:
-    return f"lists {listed} rows with status success, the stats count {counted}"
+    return sum(len(find_successes(part)) for part in stream_table(path, ["status"]))

@@ -5,7 +5,6 @@ Rows come from the table, pictures from the tar, and every read checks that both
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
 from oddpair.progress import say
 from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
+from oddpair.retrieval.formats.downloads import (
+    describe_counts,
+    find_shards,
+    find_successes,
+    read_first_columns,
+    read_successes,
+)
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
 from oddpair.retrieval.formats.schemas import require_one_schema
-from oddpair.retrieval.formats.shards import read_successes
 from oddpair.retrieval.formats.tar_samples import (
     HASH_COLUMNS,
     BadSample,
@@ -29,12 +33,10 @@ from oddpair.retrieval.formats.tar_samples import (
     read_picture,
 )
 from oddpair.retrieval.formats.tars import TarIndex, has_end, open_tar
-from oddpair.retrieval.places import Place, require_no_gaps
+from oddpair.retrieval.places import Place
 from oddpair.retrieval.samples import Bad, Batch, Sample
 from oddpair.retrieval.stores import identify_file
 
-_FILE = re.compile(r"((?:[^/]+/)*)(\d{5,8})(\.tar|\.parquet|_stats\.json)")
-_PARTS = (".tar", ".parquet", "_stats.json")
 _NEEDED = "download with img2dataset, its tables and a column that ids can be made from"
 
 
@@ -150,11 +152,11 @@ class Img2datasetSource:
                 (str(self.root / name), found) for name, found in ((self.first, self.schema), (table, schema))
             )
             for part in stream_table(self.root / table, ["key", "status"]):
-                keys += _texts(part["key"].take(_find_successes(part)))
+                keys += _texts(part["key"].take(find_successes(part)))
         except DamagedTable as damage:
             return Bad(file=table, reason=damage.reason, rows=size)
         if len(keys) > size:
-            return Bad(file=table, reason=_describe_counts(len(keys), size), rows=size)
+            return Bad(file=table, reason=describe_counts(len(keys), size), rows=size)
         return keys
 
     def _compare(self, shard: str, index: TarIndex, listed: list[str | None]) -> Bad | None:
@@ -182,7 +184,7 @@ class Img2datasetSource:
         row = done = 0
         try:
             for part in stream_table(self.root / table, names):
-                chosen = _find_successes(part).to_pylist()
+                chosen = find_successes(part).to_pylist()
                 keys = listed[done : done + len(chosen)]
                 once = [place for place, key in zip(chosen, keys, strict=True) if not key or copies[key] < 2]
                 twice = tuple(
@@ -195,7 +197,7 @@ class Img2datasetSource:
                 yield Batch(table=batch.table, bad=(*batch.bad, *twice))
                 row += part.num_rows
                 done += len(chosen)
-            missing, reason = size - done, _describe_counts(done, size)
+            missing, reason = size - done, describe_counts(done, size)
         except DamagedTable as damage:
             missing, reason = size - done, damage.reason
         if missing:
@@ -247,14 +249,14 @@ def open_img2dataset(place: Place) -> Img2datasetSource:
         Refusal: If a shard lacks one of its three files or is missing in the numbering, no table can be read,
             ids cannot be made, or there is not one sample.
     """
-    shards = _find_shards(place)
+    shards = find_shards(place, (".tar", ".parquet", "_stats.json"))
     with ThreadPoolExecutor(16) as pool:
         sizes = tuple(pool.map(lambda shard: read_successes(place.root, shard), shards))
     if not any(sizes):
         raise Refusal(f"{place.root} holds {len(shards)} shards and not one sample: run the download again")
-    first, schema = _read_columns(place.root, shards)
+    first, schema = read_first_columns(place.root, shards)
     for name in ("key", "status"):
-        if name not in schema.names or require_one_schema([("", schema)]).field(name).type != pa.string():
+        if name not in schema.names or schema.field(name).type != pa.string():
             raise Refusal(f"{place.root / first} has no column {name!r} of strings: {_NEEDED}")
     identity = choose_identity(schema.names)
     if identity is None:
@@ -272,48 +274,8 @@ def open_img2dataset(place: Place) -> Img2datasetSource:
     )
 
 
-def _find_shards(place: Place) -> tuple[str, ...]:
-    found = [match for match in map(_FILE.fullmatch, place.names) if match is not None]
-    names = {match[0] for match in found}
-    shards = sorted({match[1] + match[2] for match in found})
-    widths = sorted({len(match[2]) for match in found})
-    if len(widths) > 1:
-        raise Refusal(
-            f"{place.root} names shards with {widths[0]} and with {widths[1]} digits: use one download a folder"
-        )
-    missing = [shard + part for shard in shards for part in _PARTS if shard + part not in names]
-    if place.explicit:
-        missing = [name for name in missing if not (place.root / name).is_file()]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise Refusal(
-            f"{place.root} lacks {', '.join(missing[:5])}{more} beside the other parts of the shard: run the "
-            "download again"
-        )
-    require_no_gaps(place, shards)
-    return tuple(shards)
-
-
-def _read_columns(root: Path, shards: Sequence[str]) -> tuple[str, pa.Schema]:
-    reason = ""
-    for shard in shards:
-        try:
-            return f"{shard}.parquet", read_footer(root / f"{shard}.parquet")[0]
-        except DamagedTable as damage:
-            reason = reason or f"{shard}.parquet: {damage.reason}"
-    raise Refusal(f"{root} has no table that can be read ({reason}): download it again")
-
-
-def _find_successes(part: pa.Table) -> pa.Array:
-    return pc.indices_nonzero(pc.fill_null(pc.equal(part["status"].cast(pa.string()), "success"), False))
-
-
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     raw = column.cast(pa.large_binary()).to_pylist()
     return [None if value is None else value.decode(errors="replace") for value in raw]
-
-
-def _describe_counts(listed: int, counted: int) -> str:
-    return f"lists {listed} rows with status success, the stats count {counted}"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from oddpair.errors import Refusal
 from oddpair.progress import track
-from oddpair.retrieval.formats.shards import read_successes
+from oddpair.retrieval.formats.downloads import read_successes
 from oddpair.retrieval.formats.strict_json import parse_json
 from oddpair.retrieval.formats.tars import open_tar
 from oddpair.retrieval.places import Place

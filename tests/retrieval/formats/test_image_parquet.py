@@ -262,7 +262,7 @@ def test_18_a_gap_in_the_numbering_is_refused_unless_files_are_listed(tmp_path):
 def test_18_a_missing_part_of_a_shard_is_refused(tmp_path, name):
     folder = download(download(tmp_path / "c"), "00001")
     (folder / name).unlink()
-    with pytest.raises(Refusal, match=rf"lacks {name} beside the other file of the shard"):
+    with pytest.raises(Refusal, match=rf"lacks {name} beside the other parts of the shard"):
         open_image_parquet(locate(folder))
 
 
