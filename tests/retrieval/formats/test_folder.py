@@ -1,17 +1,13 @@
 import hashlib
 import io
-import json
 import pickle
 
 import fsspec
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.formats.folder import open_folder, write_folder
+from oddpair.retrieval.formats.folder import open_folder
 from oddpair.retrieval.places import locate
 from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad, Sample
 
@@ -364,81 +360,3 @@ def test_a_source_is_small_enough_to_be_sent_to_every_worker(tmp_path):
     assert len(pickle.dumps(source)) < 6 * len(names)
     (batch,) = source.scan("00000")
     assert (batch.table.num_rows, len(batch.bad)) == (1, 999)
-
-
-def test_what_is_written_is_read_back_as_it_was(tmp_path):
-    kinds = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]
-    images = [picture(row, kind) for row, kind in enumerate(kinds)]
-    columns = pa.table(
-        {
-            "uid": [f"u{row}" for row in range(6)],
-            "key": ["left out"] * 6,
-            "width": pa.array([1, None, 3, 4, 5, 6], pa.int32()),
-            "boxes": [[[0.5, 1.0]], [], None, [], [], []],
-            "safe": [True, False, None, True, True, True],
-        }
-    )
-    out = tmp_path / "out"
-    for _ in range(2):
-        write_folder(
-            out,
-            keys=[f"k{row}" for row in range(6)],
-            captions=list("abcdef"),
-            images=iter(images),
-            columns=columns,
-        )
-    rows, samples, bad = read(opened(out), ["width", "boxes", "safe"])
-    assert [(one.uid, one.caption, one.image) for one in samples] == [
-        (f"u{row}", "abcdef"[row], images[row]) for row in range(6)
-    ]
-    assert [one.key for one in samples] == [
-        f"images/k{row}.{suffix}" for row, suffix in enumerate(["png", "jpg", "webp", "gif", "bmp", "tiff"])
-    ]
-    assert [row["width"] for row in rows] == ["1", "", "3", "4", "5", "6"]
-    assert json.loads(rows[0]["boxes"]) == [[0.5, 1.0]]
-    assert [row["safe"] for row in rows][:3] == ["true", "false", ""]
-    assert bad == []
-    assert (out / "list.csv").read_text().startswith("file,caption,sha256,uid,width,boxes,safe\n")
-
-
-def test_without_a_uid_column_written_pictures_keep_their_bytes_and_so_their_ids(tmp_path):
-    write_folder(
-        tmp_path / "out", keys=["a"], captions=["x"], images=[picture(1)], columns=pa.table({}).select([])
-    )
-    assert read(opened(tmp_path / "out"))[1][0].uid == sha(picture(1))[:32]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    captions=st.lists(
-        st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip()),
-        min_size=1,
-        max_size=5,
-    )
-)
-def test_any_caption_comes_back_as_it_was_written(tmp_path_factory, captions):
-    folder = tmp_path_factory.mktemp("any")
-    keys = [f"{row}" for row in range(len(captions))]
-    images = [picture(row) for row in range(len(captions))]
-    write_folder(folder, keys=keys, captions=captions, images=images, columns=pa.table({"other": captions}))
-    rows, _, bad = read(opened(folder), ["other"])
-    assert [row["caption"] for row in rows] == [row["other"] for row in rows] == captions
-    assert bad == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"keys": ["a/b"]}, ValueError, "key 'a/b' is no plain file name"),
-        ({"keys": [".."]}, ValueError, "no plain file name"),
-        ({"keys": ["a", "a"], "captions": ["x", "y"], "images": [b"", b""]}, ValueError, "of which 1 differ"),
-        ({"captions": []}, ValueError, "argument 2 is shorter"),
-        ({"images": [b"<html>"]}, Refusal, "the picture with key a cannot be read: leave it out"),
-        ({"columns": pa.table({"jpg": [b"x"]})}, Refusal, "column 'jpg' holds bytes"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_and_no_listing_appears(tmp_path, changes, error, message):
-    arguments = {"keys": ["a"], "captions": ["x"], "images": [picture(0)], "columns": pa.table({"n": [1]})}
-    with pytest.raises(error, match=message):
-        write_folder(tmp_path / "out", **(arguments | changes))
-    assert not (tmp_path / "out" / "list.csv").exists()
