@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -250,6 +250,15 @@ class Corpus:
                     if not left:
                         break
         return found
+
+    def only(self, shard: str) -> Corpus:
+        """Return the corpus with one shard: workers are each sent one, and there may be ten thousands.
+
+        Raises:
+            ValueError: If there is no such shard.
+        """
+        self._require(shard)
+        return replace(self, source=self.source.only(shard))
 
     def identify(self) -> dict[str, str]:
         """Name every file of the corpus, and its subset, with what changes when its content does."""

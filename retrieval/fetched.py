@@ -87,6 +87,10 @@ class FetchedSource:
             # A caller that stops early waits for what is on its way, not for what has not begun.
             pool.shutdown(cancel_futures=True)
 
+    def only(self, shard: str) -> FetchedSource:
+        """Return the same source with one shard."""
+        return replace(self, source=self.source.only(shard))
+
     def identify(self, shard: str) -> dict[str, str]:
         """Name the files of a shard's metadata, with what changes when their content does."""
         return self.source.identify(shard)

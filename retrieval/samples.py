@@ -145,6 +145,10 @@ class Source(Protocol):
         """Read a shard's samples one by one, in the order of ``scan``, with what was set aside."""
         ...
 
+    def only(self, shard: str) -> Source:
+        """Return the same source with as little beside one shard as reading that needs."""
+        ...
+
     def identify(self, shard: str) -> dict[str, str]:
         """Name the files of a shard, each with what changes when its content does, without decoding any."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,17 @@ class ClipRetrievalSource:
                         require_unit(part, self.arrays[kind][index].path)
                 names = {kind: f"{kind}/{arrays[index].path.name}" for kind, arrays in self.arrays.items()}
                 yield _join(batch, first, rows, names)
+
+    def only(self, shard: str) -> ClipRetrievalSource:
+        """Return the same source with one part, which is all that the worker of that part need be sent."""
+        index = self._index(shard)
+        return replace(
+            self,
+            shards=(shard,),
+            sizes=(self.sizes[index],),
+            tables=(self.tables[index],),
+            arrays={kind: (parts[index],) for kind, parts in self.arrays.items()},
+        )
 
     def identify(self, shard: str) -> dict[str, str]:
         """Name the files of a part, each with what changes when its content does."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -100,6 +100,13 @@ class FolderSource:
             else:
                 place, uid, image = found
                 yield Sample(uid=uid, key=keys[place], caption=captions[place], image=image, file=keys[place])
+
+    def only(self, shard: str) -> FolderSource:
+        """Return the same source with the names of one shard, which is what the worker of that shard need be sent."""
+        block = self.shards.index(shard)
+        return replace(
+            self, names=tuple(names if place == block else b"" for place, names in enumerate(self.names))
+        )
 
     def identify(self, shard: str) -> dict[str, str]:
         """Return one hash of a shard's rows and of the bytes of all its files."""

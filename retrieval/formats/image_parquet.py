@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -102,6 +102,10 @@ class ImageParquetSource:
                     yield Bad(file=table, row=rows[place], uid=uid, reason=reason)
                 else:
                     yield Sample(uid=uid, key=key, caption=caption, image=image, file=table, row=rows[place])
+
+    def only(self, shard: str) -> ImageParquetSource:
+        """Return the same source with one shard, which is all that the worker of that shard need be sent."""
+        return replace(self, shards=(shard,), sizes=(self._size(shard),))
 
     def identify(self, shard: str) -> dict[str, str]:
         """Name the files of a shard, with the hash of its table and the successes of its stats."""

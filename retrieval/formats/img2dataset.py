@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -126,6 +126,10 @@ class Img2datasetSource:
                         yield Bad(file=tar, offset=offset, uid=row["uid"], reason=str(found))
                     else:
                         yield Sample(**row, image=image, file=tar, offset=entry.offset)
+
+    def only(self, shard: str) -> Img2datasetSource:
+        """Return the same source with one shard, which is all that the worker of that shard need be sent."""
+        return replace(self, shards=(shard,), sizes=(self._size(shard),))
 
     def identify(self, shard: str) -> dict[str, str]:
         """Name the files of a shard with the hash of its table, the size of its tar and its successes.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -95,6 +96,11 @@ class MetadataSource:
             f"{self.root} holds addresses and captions, no pictures: fetch them with --fetch, or download with "
             "img2dataset and give its folder"
         )
+
+    def only(self, shard: str) -> Self:
+        """Return the same source with one file, which is all that the worker of that file need be sent."""
+        index = self.shards.index(shard)
+        return replace(self, shards=(shard,), sizes=(self.sizes[index],), damaged=(self.damaged[index],))
 
     def identify(self, shard: str) -> dict[str, str]:
         """Name the file of a shard, with what changes when its content does."""

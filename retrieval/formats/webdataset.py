@@ -105,6 +105,10 @@ class WebdatasetSource:
                 else:
                     yield Sample(**sample, image=image, file=tar, offset=row.entry.offset)
 
+    def only(self, shard: str) -> WebdatasetSource:
+        """Return the same source with one shard, which is all that the worker of that shard need be sent."""
+        return replace(self, shards=(shard,), sizes=(self._size(shard),))
+
     def identify(self, shard: str) -> dict[str, str]:
         """Name the tar of a shard, with what changes when its content does and the samples it should hold."""
         tar = f"{shard}.tar"

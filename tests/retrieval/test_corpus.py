@@ -245,3 +245,26 @@ def test_pictures_are_found_by_uid_and_only_their_shards_are_opened(drawn, monke
     found = corpus.find_pictures([first.uids[3], "no such uid", first.uids[0]])
     assert found == {first.uids[3]: first.images[3], first.uids[0]: first.images[0]}
     assert opened == [corpus.shards[0]]
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in LAYOUTS])
+def test_one_shard_of_a_corpus_reads_as_it_does_among_the_others(name):
+    corpus = open_corpus(FIXTURES / name)
+    for shard in corpus.shards:
+        one = pickle.loads(pickle.dumps(corpus.only(shard)))
+        for mine, theirs in zip(one.scan(shard, None), corpus.scan(shard, None), strict=True):
+            assert (mine.table, mine.bad) == (theirs.table, theirs.bad)
+        assert one.source.identify(shard) == corpus.source.identify(shard)
+        if corpus.pictures:
+            assert list(one.stream(shard)) == list(corpus.stream(shard))
+
+
+def test_one_shard_of_many_is_small_to_send(tmp_path):
+    sizes = []
+    for n_shards in (2, 40):
+        folder = tmp_path / str(n_shards)
+        for index in range(n_shards):
+            write(folder, index, pa.table({"uid": [f"{index:032x}"]}), first=index)
+        corpus = open_corpus(folder)
+        sizes.append(len(pickle.dumps(corpus.only(corpus.shards[1]))))
+    assert sizes[1] <= sizes[0] + 10

@@ -37,6 +37,9 @@ class Listed:
     columns: tuple[str, ...] = ("url",)
     asked: list[Sequence[str] | None] = field(default_factory=list)
 
+    def only(self, shard: str) -> "Listed":
+        return self
+
     def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
         self.asked.append(columns)
         for start in (0, 50):
