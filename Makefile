@@ -7,12 +7,15 @@ INTEROP := .venv-interop
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 WORK ?= work
 CORPUS ?= $(WORK)/demo/world/corpus
-OUT ?= $(WORK)/splits
+MODEL ?=
+PRETRAINED ?=
+CHOICE = $(if $(MODEL),--model $(MODEL)) $(if $(PRETRAINED),--pretrained $(PRETRAINED))
+QUERY ?= a red apple
 # What a few hundred labels can certify; ask for 0.98 where thousands are labelled.
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder splits test lint faults interop dist clean
+.PHONY: help setup demo study encoder embed count search splits test lint perf faults interop dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +39,19 @@ study: $(VENV)/ready ## the same on five larger worlds: about an hour on two cor
 encoder: $(VENV)/ready ## train the shipped reference encoder again, into work/reference
 	$(BIN)/python -m oddpair.benchmarks.miniature.reference_world --out $(WORK)/reference --workers $(WORKERS)
 
+embed: OUT ?= $(WORK)/embeddings
+embed: $(VENV)/ready ## embed a corpus of any format: make embed CORPUS=... MODEL=... PRETRAINED=... OUT=...
+	$(BIN)/oddpair embed '$(CORPUS)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
+
+count: OUT ?= $(WORK)/counts
+count: $(VENV)/ready ## count concepts and pairs in its captions: make count CORPUS=... OUT=...
+	$(BIN)/oddpair count '$(CORPUS)' --out $(OUT)
+
+search: OUT ?= $(WORK)/search.html
+search: $(VENV)/ready ## find the pictures nearest to a text or a picture: make search CORPUS=... QUERY=... OUT=page.html
+	$(BIN)/oddpair search '$(CORPUS)' '$(QUERY)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
+
+splits: OUT ?= $(WORK)/splits
 splits: $(VENV)/ready ## style-strict and unseen-pair splits of a folder or shards: make splits CORPUS=...
 	$(BIN)/oddpair split style-strict --corpus $(CORPUS) --out $(OUT)/style-strict --precision $(PRECISION) --workers $(WORKERS)
 	$(BIN)/oddpair split unseen-pairs --corpus $(CORPUS) --out $(OUT)/unseen-pairs --workers $(WORKERS)
@@ -48,17 +64,27 @@ lint: $(VENV)/ready ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A variable of the shell must not choose what is timed.
+perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about ten minutes on two cores
+	rm -rf work/perf
+	for part in preprocess tower embed read memory; do \
+	  env -u OPENBLAS_CORETYPE $(BIN)/python -m tests.perf.perf_$$part || exit 1; \
+	done
+	$(BIN)/python -m tests.perf.figures
+
 faults: $(VENV)/ready ## kill, fill, signal and shuffle a small run of the whole path; KILLS=20 for the full matrix
 	$(BIN)/python -m pytest -q -x tests/faults
 
 # Tools that other people wrote, in an environment of their own: they ask for older versions than oddpair does.
-$(INTEROP)/ready: tests/interop/requirements.txt
+# s3fs is read by oddpair itself, as a user would install it, and lies apart so that no other test finds it.
+$(INTEROP)/ready: tests/interop/requirements.txt $(VENV)/ready
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/python -m pip install --quiet --requirement tests/interop/requirements.txt
 	$(INTEROP)/bin/python -m pip install --quiet --no-deps clip-retrieval==2.45.0
+	$(BIN)/python -m pip install --quiet --upgrade --target $(INTEROP)/s3 s3fs
 	touch $@
 
-interop: $(VENV)/ready $(INTEROP)/ready ## run the real img2dataset and clip-retrieval's writer, and read what they wrote
+interop: $(VENV)/ready $(INTEROP)/ready ## the real img2dataset, clip-retrieval's writer, webdataset, open_clip and an S3 server, both ways
 	$(BIN)/python -m pytest -q -x tests/interop
 
 dist: $(VENV)/ready ## wheel and source archive, checked to hold only oddpair

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,26 +15,27 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.formats.clip_retrieval import open_clip_retrieval
 from oddpair.retrieval.formats.datacomp import open_datacomp
+from oddpair.retrieval.formats.downloads import read_first_columns
 from oddpair.retrieval.formats.folder import open_folder
-from oddpair.retrieval.formats.image_parquet import open_image_parquet
+from oddpair.retrieval.formats.image_parquet import PICTURE_COLUMNS, open_image_parquet
 from oddpair.retrieval.formats.img2dataset import open_img2dataset
 from oddpair.retrieval.formats.laion import open_laion
 from oddpair.retrieval.formats.webdataset import open_webdataset
 from oddpair.retrieval.places import Place, locate
 from oddpair.retrieval.samples import Bad, Batch, Rows, Sample, Source
+from oddpair.retrieval.stores import list_folder
 from oddpair.retrieval.subset import Subset
 
 _NEEDED = (
     "a corpus is a folder, list or URL of img2dataset or webdataset shards, clip-retrieval embeddings, DataComp or LAION "
     "parquet, or pictures with their captions"
 )
+_SHARD = re.compile(r"(?:.*/)?\d{5,8}")
 _STATS = re.compile(r"(?:.*/)?\d{5,8}_stats\.json")
 _DATACOMP = re.compile(r"(?:.*/)?[0-9a-f]{32}\.(parquet|npz)")
 _FIRST = ("uid", "key", "caption", "shard")
 # Asked for like other columns, and answered here.
 _MADE_HERE = (*_FIRST, "copies")
-# The pictures' own bytes are the id there, and the same picture may have been captioned twice.
-_NAMED_BY_BYTES = ("folder", "webdataset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,12 @@ class Corpus:
     def root(self) -> Path:
         """Folder, or file, of the corpus."""
         return self.source.root
+
+    @property
+    def name(self) -> str:
+        """What to call the corpus: the last part of its path."""
+        root = self.root.resolve() if isinstance(self.root, Path) else self.root
+        return root.name or str(self.root)
 
     @property
     def layout(self) -> str:
@@ -104,8 +112,8 @@ class Corpus:
         """Read everything but the pictures into memory, each uid once.
 
         Args:
-            columns: Columns to read beside ``uid``, ``caption`` and ``shard``; ``copies`` counts how often
-                the corpus holds a uid, times how often the subset repeats it.
+            columns: Columns to read beside ``uid``, ``caption`` and ``shard``; ``copies`` is how often the subset
+                repeats a uid or, without a subset, how often the corpus holds it.
 
         Returns:
             ``uid``, ``caption``, ``shard`` and then ``columns``, of the first row of each uid, in the order of
@@ -121,16 +129,16 @@ class Corpus:
             parts.append(batch.table)
             bad.extend(batch.bad)
         if not sum(part.num_rows for part in parts):
-            why = (
-                f"the first of {len(bad):,} that were set aside: {bad[0].file}: {bad[0].reason}"
-                if bad
-                else ""
-            )
+            if bad:
+                raise Refusal(
+                    f"{self.root} gives not one sample (the first of {len(bad):,} that were set aside: {bad[0].file}: "
+                    f"{bad[0].reason}): check its files"
+                )
             raise Refusal(
-                f"{self.root} gives not one sample ({why or 'none is in the subset'}): check its files"
+                f"none of the {len(self):,} rows of {self.root} is in the subset: check that it is a subset of this corpus"
             )
         # A column without any value has no type in some shards and one in others.
-        table = pa.concat_tables(parts, promote_options="default")
+        table = pa.concat_tables(parts, promote_options="permissive")
         if "copies" in asked and not self.subset:
             table = table.append_column("copies", pa.array([1] * table.num_rows, pa.int64()))
         return self._once(table).select(["uid", "caption", "shard", *asked]), tuple(bad)
@@ -169,7 +177,7 @@ class Corpus:
                 table = table.select([*_FIRST, *rest])
             if copies is not None:
                 table = table.filter(pa.array(copies > 0))
-            yield Batch(table=table, bad=batch.bad)
+            yield Batch(table=table, bad=tuple(line for line in batch.bad if self.holds(line.uid)))
 
     def stream(self, shard: str) -> Iterator[Sample | Bad]:
         """Read the samples of one shard one by one, pictures included, and what was set aside.
@@ -186,7 +194,7 @@ class Corpus:
         """
         self._require(shard)
         for found in self.source.stream(shard):
-            if isinstance(found, Bad) or self.subset is None or self.subset.find([found.uid])[0] > 0:
+            if self.holds(found.uid):
                 yield found
 
     def read(self, shard: str) -> Rows:
@@ -236,10 +244,16 @@ class Corpus:
         wanted = set(uids)
         shard_of: dict[str, str] = {}
         for shard in self.shards:
+            if len(shard_of) == len(wanted):
+                break
             for batch in self.scan(shard):
-                for uid in batch.table["uid"].to_pylist():
-                    if uid in wanted:
-                        shard_of.setdefault(uid, shard)
+                shard_of.update(
+                    {
+                        uid: shard
+                        for uid in wanted.intersection(batch.table["uid"].to_pylist())
+                        if uid not in shard_of
+                    }
+                )
         found: dict[str, bytes] = {}
         for shard in sorted(set(shard_of.values())):
             left = {uid for uid, place in shard_of.items() if place == shard}
@@ -250,6 +264,10 @@ class Corpus:
                     if not left:
                         break
         return found
+
+    def holds(self, uid: str | None) -> bool:
+        """Say whether a uid is in the subset; what has none may be."""
+        return self.subset is None or uid is None or bool(self.subset.find([uid])[0])
 
     def only(self, shard: str) -> Corpus:
         """Return the corpus with one shard: workers are each sent one, and there may be ten thousands.
@@ -283,7 +301,8 @@ class Corpus:
                 kept.append(row)
                 copies.append(counts[row] if counts else 1)
                 continue
-            if captions[kept[place]] != captions[row] and self.layout not in _NAMED_BY_BYTES:
+            # Of a corpus named by bytes, the same picture may have been captioned twice.
+            if captions[kept[place]] != captions[row] and self.source.identity != "bytes":
                 one, two = (f"shard {table['shard'][at]} key {table['key'][at]}" for at in (kept[place], row))
                 raise Refusal(
                     f"{self.root} has uid {uid} twice, in {one} and in {two}, with different captions: remove one "
@@ -291,7 +310,10 @@ class Corpus:
                 )
             if self.subset is None:
                 copies[place] += 1
-        table = table.take(pa.array(kept, pa.int64()))
+        # A mask: taking rows one by one joins all captions in one buffer, which holds no more than 2 GiB.
+        mask = np.zeros(table.num_rows, dtype=np.bool_)
+        mask[kept] = True
+        table = table.filter(pa.array(mask))
         if counts is None:
             return table
         return table.set_column(table.column_names.index("copies"), "copies", pa.array(copies, pa.int64()))
@@ -328,7 +350,12 @@ def open_corpus(path: Path | str, subset: Path | None = None) -> Corpus:
 
 def fingerprint(corpus: Corpus) -> str:
     """Return a hash of everything that results made from the corpus depend on, without opening a picture."""
-    return files.digest([corpus.layout, corpus.identify()])
+    return tell_apart(corpus.layout, corpus.identify())
+
+
+def tell_apart(layout: str, marks: Mapping[str, str]) -> str:
+    """Return the fingerprint of a corpus whose files have been identified already."""
+    return files.digest([layout, dict(marks)])
 
 
 def _open(place: Place) -> Source:
@@ -340,18 +367,41 @@ def _open(place: Place) -> Source:
     if any(folder in ("img_emb", "text_emb") for folder in place.folders):
         return open_clip_retrieval(place)
     if tars:
-        paired = any(stem in tables for stem in tars)
+        paired = any(_SHARD.fullmatch(stem) and f"{stem}.tar" in place.names for stem in tars & tables)
         return open_img2dataset(place) if paired else open_webdataset(place)
-    if any(_DATACOMP.fullmatch(name) for name in place.names) or (
-        not place.names and any(folder.startswith("part_") for folder in place.folders)
-    ):
+    if any(_DATACOMP.fullmatch(name) for name in place.names):
         return open_datacomp(place)
     if tables:
-        numbered = any(_STATS.fullmatch(name) for name in place.names)
-        if not numbered:
-            return open_laion(place)
-        # img2dataset's third output has tables too, and the pictures in folders of the same names.
-        return open_folder(place) if tables & set(place.folders) else open_image_parquet(place)
+        return _open_tables(place, tables)
+    if _has_parts(place):
+        return open_datacomp(place)
     if not place.names and not place.folders:
         raise Refusal(f"{place.root} is empty: {_NEEDED}")
     return open_folder(place)
+
+
+def _open_tables(place: Place, tables: set[str]) -> Source:
+    shouted = next((name for name in place.names if name[-8:] != ".parquet" == name[-8:].lower()), None)
+    if shouted is not None:
+        raise Refusal(f"{place.root} holds {shouted}: name it with the ending .parquet in small letters")
+    shards = sorted(stem for stem in tables if _SHARD.fullmatch(stem))
+    if shards and place.explicit and (place.root / f"{shards[0]}.tar").is_file():
+        return open_img2dataset(place)
+    if shards and place.explicit:
+        counted = (place.root / f"{shards[0]}_stats.json").is_file()
+    else:
+        counted = any(_STATS.fullmatch(name) for name in place.names)
+    if not counted:
+        return open_laion(place)
+    # img2dataset's third output has tables too, and the pictures in folders of the same names.
+    if tables & set(place.folders):
+        return open_folder(place)
+    columns = set(read_first_columns(place.root, shards or sorted(tables))[1].names)
+    alone = {"key", "status"} <= columns and not columns & set(PICTURE_COLUMNS)
+    return open_laion(place) if alone else open_image_parquet(place)
+
+
+def _has_parts(place: Place) -> bool:
+    """Say whether there are DataComp's ``part_*`` folders, be it beside a README."""
+    parts = (folder for folder in place.folders if folder.startswith("part_"))
+    return any(name.endswith(".parquet") for part in parts for name in list_folder(place.root / part)[0])

@@ -20,6 +20,7 @@ def prepare_in_order(
     threads: int,
     ahead: int,
     before: Callable[[int], None] | None = None,
+    after: Callable[[int], None] | None = None,
 ) -> Generator[Prepared | str, None, None]:
     """Decode files and prepare their pixels, in the order of the files.
 
@@ -29,6 +30,7 @@ def prepare_in_order(
         threads: That decode; with 0 the caller's own does.
         ahead: Files at most that threads take before their turn.
         before: Called with the position of each file just before it is decoded, by the thread that decodes it.
+        after: Likewise just after, whatever came of it.
 
     Yields:
         What was prepared or, for a file that is no picture, the reason.
@@ -41,6 +43,9 @@ def prepare_in_order(
             return prepare(decode_pixels(data))
         except BadPicture as error:
             return str(error)
+        finally:
+            if after is not None:
+                after(position)
 
     numbered = enumerate(files)
     if not threads:

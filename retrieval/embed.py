@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from oddpair import files, stages
 from oddpair.errors import Refusal
 from oddpair.jobs import run_jobs
-from oddpair.retrieval.corpus import Corpus, fingerprint
+from oddpair.progress import say
+from oddpair.retrieval.corpus import Corpus, tell_apart
 from oddpair.retrieval.embed_layout import Kind, Record, part_path, read_record, write_quarantine
-from oddpair.retrieval.embed_shard import ShardJob, Tower, embed_shard, encoder_of
+from oddpair.retrieval.embed_shard import ShardJob, Tower, embed_shard
 from oddpair.retrieval.encoder import identify_encoder
 from oddpair.retrieval.formats.arrays import open_array
+from oddpair.retrieval.models import identify_model
 from oddpair.retrieval.samples import EmbeddedSource
+from oddpair.workers import NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,8 @@ def embed_corpora(
 
     Args:
         tasks: What to embed with what into which folder.
-        workers: Processes, or threads that decode where the model runs on a GPU.
+        workers: Processes, or threads that decode where the model runs on a GPU. One process is this one, which
+            nothing saves from a picture that kills the decoder.
         title: Of the progress bar.
         engine: ``dask:ADDRESS`` for a cluster whose workers see the same folders; ``None`` for processes here.
 
@@ -72,16 +77,42 @@ def read_records(folder: Path) -> list[Record]:
     return [read_record(part_path(folder, "records", index, len(shards))) for index in range(len(shards))]
 
 
+def holds_embeddings(folder: Path, corpus: Corpus, model: str, pretrained: str | None) -> bool:
+    """Say whether a folder holds finished embeddings of a corpus, by a model or taken over from elsewhere.
+
+    How they were computed (precision, resizing, versions of libraries) does not matter to those who read them.
+
+    Args:
+        folder: What ``embed_corpora`` made.
+        corpus: The corpus, with its subset.
+        model: As for ``load_encoder``; not asked where embeddings were taken over.
+        pretrained: Likewise.
+
+    Returns:
+        Whether they may be used as they are.
+
+    Raises:
+        Refusal: If a file of the model is missing.
+    """
+    found = stages.made_from(folder)
+    if found is None or found.get("only_images") or found.get("files") != corpus.identify():
+        return False
+    made_by = found.get("model")
+    return made_by is None or identify_model(model, pretrained).items() <= made_by.items()
+
+
 def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine: str | None) -> None:
-    pending: list[EmbedTask] = []
+    pending: list[tuple[EmbedTask, dict[str, str]]] = []
     jobs: list[ShardJob] = []
     for task in tasks:
         if task.tower is not None and not task.corpus.source.pictures and not task.corpus.source.embedded:
             raise Refusal(
-                f"{task.corpus.root} holds no pictures: embed the shards that img2dataset made of it"
+                f"{task.corpus.root} holds no pictures: fetch them first with oddpair embed --fetch, or give the shards "
+                "that img2dataset made of it"
             )
-        if stages.begin(task.out, _made_from(task)):
-            pending.append(task)
+        made_from = _made_from(task)
+        if stages.begin(task.out, made_from):
+            pending.append((task, made_from["files"]))
             jobs.extend(_jobs(task, workers))
     for job in jobs:
         # A record without its arrays: they were lost since, and only a job without a record runs.
@@ -100,12 +131,13 @@ def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine:
         partial=_record,
         # In this very process nothing survives a crash of the decoder, and there is nobody to tell of it.
         blame=_skip if engine is None and (workers > 1 or on_gpu) else None,
+        set_aside=int,
     )
-    for task in pending:
-        _finish(task)
+    for task, marks in pending:
+        _finish(task, marks)
 
 
-def _made_from(task: EmbedTask) -> dict[str, object]:
+def _made_from(task: EmbedTask) -> dict[str, Any]:
     tower = task.tower
     return {
         "layout": task.corpus.layout,
@@ -113,6 +145,8 @@ def _made_from(task: EmbedTask) -> dict[str, object]:
         "model": None
         if tower is None
         else identify_encoder(tower.model, tower.pretrained, precision=tower.precision, exact=tower.exact),
+        # Of one kind all give the same rows but for rounding; a folder holds the rows of one kind.
+        "device": None if tower is None else tower.device.partition(":")[0],
         "only_images": task.only_images,
         "width": task.width,
     }
@@ -122,19 +156,25 @@ def _jobs(task: EmbedTask, workers: int) -> list[ShardJob]:
     on_gpu = task.tower is not None and task.tower.device != "cpu"
     return [
         ShardJob(
-            corpus=task.corpus,
+            corpus=task.corpus.only(shard),
+            shard=shard,
+            size=size,
             index=index,
+            n_shards=len(task.corpus.shards),
             out=task.out,
             tower=task.tower,
             width=task.width,
             only_images=task.only_images,
             threads=workers if on_gpu else 0,
         )
-        for index in range(len(task.corpus.shards))
+        for index, (shard, size) in enumerate(zip(task.corpus.shards, task.corpus.sizes, strict=True))
     ]
 
 
 def _skip(job: ShardJob, position: int) -> ShardJob:
+    if position == NOWHERE:
+        # Threads that decode side by side tell of no picture; one after the other they do.
+        return replace(job, threads=0)
     return replace(job, skip=(*job.skip, position))
 
 
@@ -149,12 +189,32 @@ def _job_rows(job: ShardJob) -> int:
 def _is_complete(job: ShardJob) -> bool:
     if not job.record.is_file() or not job.path("metadata").is_file():
         return False
-    return all(job.path(kind).is_file() for kind in read_record(job.record).kinds)
+    record = read_record(job.record)
+    _refuse_changed(job, record)
+    return all(job.path(kind).is_file() for kind in record.kinds)
 
 
-def _finish(task: EmbedTask) -> None:
+def _refuse_changed(job: ShardJob, record: Record) -> None:
+    """Refuse to go on beside rows of a tar that has changed since; at opening a tar is known by its size alone."""
+    for name, mark in record.files.items():
+        path = job.corpus.root / name
+        if not name.endswith(".tar") or not isinstance(path, Path) or not path.is_file():
+            continue
+        is_newer = path.stat().st_mtime_ns > job.record.stat().st_mtime_ns
+        if is_newer and files.sha256(path) != mark:
+            raise Refusal(
+                f"{path} has changed since it was embedded: choose another --out, or delete {job.out} to make it again"
+            )
+
+
+def _finish(task: EmbedTask, marks: dict[str, str]) -> None:
     jobs = _jobs(task, workers=1)
     records = [read_record(job.record) for job in jobs]
+    for name, mark in ((name, mark) for record in records for name, mark in record.files.items()):
+        if not name.endswith(".tar") and marks.get(name) != mark:
+            raise Refusal(
+                f"{task.corpus.root}: {name} changed while it was embedded: delete {task.out} and run again"
+            )
     kept = sum(record.kept for record in records)
     if not kept:
         raise Refusal(_nothing(task, records))
@@ -165,12 +225,12 @@ def _finish(task: EmbedTask) -> None:
         for kind in kinds:
             if kind not in record.kinds:
                 files.write_array(job.path(kind), np.empty((0, dimensions[kind]), dtype=np.float16))
-    write_quarantine(task.out, records)
+    write_quarantine(task.out, (line for record in records for line in record.bad))
     files.write_json(
         task.out / "manifest.json",
         {
-            **_describe(task),
-            "corpus": fingerprint(task.corpus),
+            **_describe(task, records),
+            "corpus": tell_apart(task.corpus.layout, marks),
             "layout": task.corpus.layout,
             "files": {name: mark for record in records for name, mark in record.files.items()},
             "shards": [record.shard for record in records],
@@ -186,23 +246,23 @@ def _finish(task: EmbedTask) -> None:
     stages.finish(task.out)
 
 
-def _describe(task: EmbedTask) -> dict[str, str]:
-    tower = task.tower
-    if tower is None:
-        return {
-            "encoder": "made elsewhere",
-            "encoder_sha256": cast("EmbeddedSource", task.corpus.source).encoder,
-            "preprocessing": "unknown",
-            "precision": "unknown",
-        }
-    encoder = encoder_of(tower)
-    return {
-        # The name alone: the same model elsewhere gives the same bytes.
-        "encoder": Path(tower.model).name,
-        "encoder_sha256": encoder.sha256,
-        "preprocessing": encoder.preprocess.describe(),
-        "precision": tower.precision,
-    }
+def _describe(task: EmbedTask, records: Sequence[Record]) -> dict[str, str]:
+    tower, source = task.tower, task.corpus.source
+    # A worker says it, since to load the model here as well takes seconds.
+    told = [record.encoder for record in records if record.kept]
+    # The name alone: the same model elsewhere gives the same bytes.
+    name = "made elsewhere" if tower is None else Path(tower.model).name
+    if tower is not None and not source.embedded:
+        return {"encoder": name, "precision": tower.precision, **told[0]}
+    made_by = {"preprocessing": "unknown", "precision": "unknown"}
+    if tower is not None and all(told):
+        return {"encoder": name, **made_by, **told[0]}
+    if tower is not None:
+        say(
+            f"{task.corpus.root}: nothing tells whether {name} made all of these embeddings, so it is not recorded"
+        )
+    recorded = cast("EmbeddedSource", source).encoder
+    return {"encoder": "made elsewhere", "encoder_sha256": recorded, **made_by}
 
 
 def _dimension(kind: Kind, jobs: Sequence[ShardJob], records: Sequence[Record]) -> int:
@@ -220,12 +280,15 @@ def _dimension(kind: Kind, jobs: Sequence[ShardJob], records: Sequence[Record]) 
 
 
 def _nothing(task: EmbedTask, records: Sequence[Record]) -> str:
-    first = next((line for record in records for line in record.bad), None)
-    why = (
-        f"none of its {len(task.corpus):,} rows is in the subset"
-        if first is None
-        else (
-            f"none of its {len(task.corpus):,} rows can be embedded (the first: {first.file}: {first.reason})"
-        )
-    )
+    bad = [line for record in records for line in record.bad]
+    if bad:
+        # What befell most rows says more than what happened to come first.
+        rows: Counter[str] = Counter()
+        for line in bad:
+            rows[line.reason] += line.rows
+        reason, count = rows.most_common(1)[0]
+        first = next(line.file for line in bad if line.reason == reason)
+        why = f"none of its {len(task.corpus):,} rows can be embedded ({count:,} of them, as in {first}: {reason})"
+    else:
+        why = f"none of its {len(task.corpus):,} rows is in the subset, which may be of another corpus"
     return f"{task.corpus.root}: {why}: check that this is the right corpus, and delete {task.out}"

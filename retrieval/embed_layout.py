@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,8 @@ class Record:
         kept: Rows embedded.
         outside: Rows that are not in the subset.
         bad: What was set aside.
+        encoder: Weights and preprocessing of the model, in the manifest's words; none where rows were taken over
+            without one.
     """
 
     shard: str
@@ -37,6 +39,7 @@ class Record:
     kept: int
     outside: int
     bad: tuple[Bad, ...]
+    encoder: dict[str, str]
 
     @property
     def without_caption(self) -> int:
@@ -77,11 +80,10 @@ def read_record(path: Path) -> Record:
     return Record(**{**value, "kinds": kinds, "bad": bad})
 
 
-def write_quarantine(folder: Path, records: Sequence[Record]) -> None:
+def write_quarantine(folder: Path, bad: Iterable[Bad]) -> None:
     """Write ``quarantine.jsonl``: a line for each thing that was set aside, in the order of the shards."""
     lines = [
-        json.dumps({name: value for name, value in asdict(bad).items() if value is not None}, sort_keys=True)
-        for record in records
-        for bad in record.bad
+        json.dumps({name: value for name, value in asdict(line).items() if value is not None}, sort_keys=True)
+        for line in bad
     ]
     files.write_text(folder / "quarantine.jsonl", "".join(f"{line}\n" for line in lines))

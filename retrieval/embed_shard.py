@@ -19,8 +19,9 @@ from oddpair.retrieval.embed_layout import Kind, Record, part_path
 from oddpair.retrieval.encoder import Encoder, load_encoder
 from oddpair.retrieval.probe import check_encoder
 from oddpair.retrieval.samples import Bad, EmbeddedSource, Sample
+from oddpair.retrieval.stores import read_tag
 from oddpair.retrieval.towers import Precision
-from oddpair.workers import note_position
+from oddpair.workers import note_done, note_position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,11 @@ class ShardJob:
     """One shard of a corpus to embed.
 
     Attributes:
-        corpus: The corpus.
-        index: Number of the shard in it.
+        corpus: The corpus, of which no more than the shard need be there.
+        shard: Name of the shard.
+        size: Samples that it is said to hold.
+        index: Its number in the whole corpus.
+        n_shards: Shards of the whole corpus.
         out: Folder of the embeddings.
         tower: The model; ``None`` takes over embeddings that are there.
         width: Which of the embeddings to take over, by their dimension; ``None`` for the layout's choice.
@@ -50,7 +54,10 @@ class ShardJob:
     """
 
     corpus: Corpus
+    shard: str
+    size: int
     index: int
+    n_shards: int
     out: Path
     tower: Tower | None
     width: int | None = None
@@ -59,30 +66,23 @@ class ShardJob:
     skip: tuple[int, ...] = ()
 
     @property
-    def shard(self) -> str:
-        """Name of the shard."""
-        return self.corpus.shards[self.index]
-
-    @property
-    def size(self) -> int:
-        """Samples that the shard is said to hold."""
-        return self.corpus.sizes[self.index]
-
-    @property
     def record(self) -> Path:
         """The file that is written last: with it the shard is complete."""
         return self.path("records")
 
     def path(self, kind: Kind) -> Path:
         """Where the part of this shard lies."""
-        return part_path(self.out, kind, self.index, len(self.corpus.shards))
+        return part_path(self.out, kind, self.index, self.n_shards)
 
 
-def embed_shard(job: ShardJob) -> None:
+def embed_shard(job: ShardJob) -> int:
     """Embed one shard into ``job.out``: arrays, metadata and, last, the record that marks it complete.
 
     Args:
         job: What to embed.
+
+    Returns:
+        Rows that were set aside.
 
     Raises:
         Refusal: If the shard or the model is of a kind that is never right.
@@ -101,8 +101,10 @@ def embed_shard(job: ShardJob) -> None:
         kept=len(kept.uids),
         outside=job.size - len(kept.uids) - n_bad,
         bad=tuple(bad),
+        encoder=kept.encoder,
     )
     files.write_json(job.record, asdict(record))
+    return n_bad
 
 
 _METADATA = pa.schema([("image_path", pa.string()), ("caption", pa.string()), ("uid", pa.string())])
@@ -110,12 +112,13 @@ _METADATA = pa.schema([("image_path", pa.string()), ("caption", pa.string()), ("
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """What the metadata of the rows that are kept is made of."""
+    """What the metadata of the rows that are kept is made of, and what the manifest says of the model."""
 
     keys: list[str]
     captions: list[str]
     uids: list[str]
     kinds: list[Kind]
+    encoder: dict[str, str]
 
 
 def _encode(job: ShardJob) -> tuple[_Kept, list[Bad]]:
@@ -134,10 +137,22 @@ def _encode(job: ShardJob) -> tuple[_Kept, list[Bad]]:
             samples.append(Sample(**{**_fields(found), "image": b""}))
             yield b"" if place in job.skip else found.image
 
-    encoded = encoder.encode_files(
-        images(), textures=not job.only_images, threads=job.threads, before=note_position
-    )
-    for place, reason in encoded.bad:
+    places: list[int] = []
+    reasons: list[tuple[int, str]] = []
+    with _Writers(job) as write:
+        for part in encoder.encode_files(
+            images(),
+            textures=not job.only_images,
+            threads=job.threads,
+            # Threads decode several at once, and none of these is the one to blame.
+            before=None if job.threads else note_position,
+            after=note_done,
+        ):
+            write("img_emb", part.image)
+            write("texture", part.texture)
+            places.extend(part.kept.tolist())
+            reasons.extend(part.bad)
+    for place, reason in reasons:
         sample = samples[place]
         bad.append(
             Bad(
@@ -148,56 +163,46 @@ def _encode(job: ShardJob) -> tuple[_Kept, list[Bad]]:
                 reason="kills the decoder" if place in job.skip else reason,
             )
         )
-    chosen = [samples[place] for place in encoded.kept.tolist()]
-    kinds: list[Kind] = ["img_emb"]
-    _write(job, "img_emb", encoded.image)
+    chosen = [samples[place] for place in places]
+    kinds = list(write.kinds)
     captions = [sample.caption for sample in chosen]
-    if not job.only_images:
-        kinds.append("texture")
-        _write(job, "texture", encoded.texture)
-        if job.corpus.source.captioned:
-            kinds.append("text_emb")
-            _write(job, "text_emb", encoder.encode_texts(captions or [""])[: len(captions)])
+    if not job.only_images and job.corpus.source.captioned:
+        kinds.append("text_emb")
+        rows = encoder.encode_texts(captions or [""])[: len(captions)]
+        files.write_array(job.path("text_emb"), rows.astype(np.float16))
     return (
         _Kept(
             keys=[sample.key for sample in chosen],
             captions=captions,
             uids=[sample.uid for sample in chosen],
             kinds=kinds,
+            encoder={"encoder_sha256": encoder.sha256, "preprocessing": encoder.preprocess.describe()},
         ),
         bad,
     )
 
 
 def _take_over(job: ShardJob) -> tuple[_Kept, list[Bad]]:
-    kept = _Kept(keys=[], captions=[], uids=[], kinds=[])
+    kept = _Kept(keys=[], captions=[], uids=[], kinds=[], encoder={})
     bad: list[Bad] = []
     source = cast("EmbeddedSource", job.corpus.source)
-    with ExitStack() as open_files:
-        writers: dict[Kind, Callable[[NDArray[Any]], None]] = {}
+    with _Writers(job) as write:
         for part in source.vectors(job.shard, width=job.width):
             if job.tower is not None and not kept.uids:
-                check_encoder(part, encoder_of(job.tower), made_by=source.encoder)
-            bad.extend(part.bad)
+                encoder = encoder_of(job.tower)
+                # What cannot be checked is not certified.
+                if check_encoder(part, encoder, made_by=source.encoder) != "unchecked":
+                    kept.encoder["encoder_sha256"] = encoder.sha256
+            bad.extend(line for line in part.bad if job.corpus.holds(line.uid))
             inside = np.arange(len(part.uids))
             if job.corpus.subset is not None:
                 inside = np.flatnonzero(job.corpus.subset.find(part.uids))
-            pairs: tuple[tuple[Kind, NDArray[np.float32]], ...] = (
-                ("img_emb", part.image),
-                ("text_emb", part.text),
-            )
-            for kind, rows in pairs:
-                if not rows.shape[1]:
-                    continue
-                if kind not in writers:
-                    writers[kind] = open_files.enter_context(
-                        files.array_writer(job.path(kind), rows.shape[1], np.float16)
-                    )
-                writers[kind](rows[inside].astype(np.float16))
+            write("img_emb", part.image[inside])
+            write("text_emb", part.text[inside])
             kept.keys.extend(part.keys[row] for row in inside)
             kept.captions.extend(part.captions[row] for row in inside)
             kept.uids.extend(part.uids[row] for row in inside)
-        kept.kinds.extend(writers)
+        kept.kinds.extend(write.kinds)
     return kept, bad
 
 
@@ -205,8 +210,10 @@ def _hash_files(job: ShardJob) -> dict[str, str]:
     """Name the shard's files with their hashes; tars, which are too large to hash at opening, have been read here."""
     marks = job.corpus.source.identify(job.shard)
     root = job.corpus.root
-    if isinstance(root, Path):
-        marks.update({name: files.sha256(root / name) for name in marks if name.endswith(".tar")})
+    for name in (name for name in marks if name.endswith(".tar")):
+        path = root / name
+        found = files.sha256(path) if isinstance(path, Path) else read_tag(path)
+        marks[name] = found or marks[name]
     return marks
 
 
@@ -214,8 +221,27 @@ def _fields(sample: Sample) -> dict[str, Any]:
     return {name: getattr(sample, name) for name in ("uid", "key", "caption", "file", "row", "offset")}
 
 
-def _write(job: ShardJob, kind: Kind, rows: NDArray[np.float32]) -> None:
-    files.write_array(job.path(kind), rows.astype(np.float16))
+class _Writers(ExitStack):
+    """Writes the arrays of a shard some rows at a time; a kind whose rows have no columns is none."""
+
+    def __init__(self, job: ShardJob) -> None:
+        super().__init__()
+        self._job = job
+        self._appends: dict[Kind, Callable[[NDArray[Any]], None]] = {}
+
+    def __call__(self, kind: Kind, rows: NDArray[np.float32]) -> None:
+        if not rows.shape[1]:
+            return
+        if kind not in self._appends:
+            self._appends[kind] = self.enter_context(
+                files.array_writer(self._job.path(kind), rows.shape[1], np.float16)
+            )
+        self._appends[kind](rows.astype(np.float16))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds that have been written, in the order of their first rows."""
+        return tuple(self._appends)
 
 
 @functools.lru_cache(maxsize=2)

@@ -101,7 +101,7 @@ def _load_rows(folder: Path, kind: Kind, manifest: dict[str, Any]) -> NDArray[np
 
 
 def _keep_once(found: Embeddings, tell_place: Callable[[int], str]) -> Embeddings:
-    """Leave out rows whose uid came before with the same vectors."""
+    """Leave out rows whose uid came before with the same vector of the picture and, of one caption, of it too."""
     if len(set(found.uids)) == len(found.uids):
         return found
     first: dict[str, int] = {}
@@ -111,7 +111,9 @@ def _keep_once(found: Embeddings, tell_place: Callable[[int], str]) -> Embedding
         if earlier == row:
             continue
         keep[row] = False
-        for rows in (found.image, found.text):
+        # One picture may have two captions, and then they have two rows.
+        same_caption = found.captions[row] == found.captions[earlier]
+        for rows in (found.image, found.text) if same_caption else (found.image,):
             if np.linalg.norm(rows[row] - rows[earlier]) > _SAME:
                 raise Refusal(
                     f"uid {uid} has one vector in {tell_place(earlier)} and another in {tell_place(row)}: remove "

@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedFiles:
-    """What became of picture files.
+    """What became of some picture files.
 
     Attributes:
         image: Unit rows, float32, shape ``(kept, d)``.
@@ -118,8 +118,9 @@ class Encoder:
         textures: bool = True,
         threads: int = 0,
         before: Callable[[int], None] | None = None,
-    ) -> EncodedFiles:
-        """Decode picture files and embed them, as `encode_pictures` does.
+        after: Callable[[int], None] | None = None,
+    ) -> Iterator[EncodedFiles]:
+        """Decode picture files and embed them, as `encode_pictures` does, batch by batch: nothing piles up.
 
         Args:
             files: Encoded pictures; none is as good as any number.
@@ -127,9 +128,11 @@ class Encoder:
             threads: That decode while the model computes, which pays beside a GPU; with 0 the caller's own does.
             before: Called with the position of each file just before it is decoded, by the thread that
                 decodes it: the last word on what killed a process.
+            after: Likewise just after: what kills a process from then on is not that file.
 
-        Returns:
-            Rows of the files that are pictures, in their order, and the reasons of the others.
+        Yields:
+            Rows of the files that are pictures, in their order, and the reasons of the others; at least once, if
+            only to tell the shapes.
         """
         kept: list[int] = []
         bad: list[tuple[int, str]] = []
@@ -141,6 +144,7 @@ class Encoder:
                 threads=threads,
                 ahead=BATCHES_AHEAD * self._batch,
                 before=before,
+                after=after,
             )
             for position, found in enumerate(prepared):
                 if isinstance(found, str):
@@ -149,14 +153,26 @@ class Encoder:
                     kept.append(position)
                     yield found
 
-        batches = [self._encode_batch(part, textures=textures) for part in _batches(pictures(), self._batch)]
-        if not batches:
+        def take(image: NDArray[np.float32], texture: NDArray[np.float32]) -> EncodedFiles:
+            part = EncodedFiles(
+                image=image, texture=texture, kept=np.array(kept, dtype=np.int64), bad=tuple(bad)
+            )
+            kept.clear()
+            bad.clear()
+            return part
+
+        encoded: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        for part in _batches(pictures(), self._batch):
+            encoded = self._encode_batch(part, textures=textures)
+            yield take(*encoded)
+        if encoded is None:
             # A blank picture tells the shapes of the empty arrays.
             blank = self._prepare(np.zeros((8, 8, 3), dtype=np.uint8), textures=textures)
             image, texture = self._encode_batch([blank], textures=textures)
-            batches = [(image[:0], texture[:0])]
-        image, texture = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        return EncodedFiles(image=image, texture=texture, kept=np.array(kept, dtype=np.int64), bad=tuple(bad))
+            yield take(image[:0], texture[:0])
+        elif bad:
+            image, texture = encoded
+            yield take(image[:0], texture[:0])
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: unit rows, float32, shape ``(n, d)``; equal texts get equal rows.
@@ -278,7 +294,8 @@ def identify_encoder(
         Refusal: If a file of the model is missing.
     """
     settings = {"precision": precision, "resizing": "exact" if exact else "fast"}
-    libraries = ("torch", "open_clip_torch", "pillow", "simplejpeg")
+    # Exact resizing is open_clip's transform, which is torchvision's.
+    libraries = ("torch", "open_clip_torch", "pillow", "simplejpeg", *(["torchvision"] if exact else []))
     return {**identify_model(model, pretrained), **settings, **{name: version(name) for name in libraries}}
 
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from oddpair.errors import Refusal
 from oddpair.retrieval.fetch import BadFetch, Fetcher
 from oddpair.retrieval.samples import Bad, Batch, Sample, Source
+from oddpair.retrieval.subset import Subset
 
 _THREADS = 32
 # Rows asked for before the first of them is given: what bounds the pictures in memory.
@@ -26,11 +29,13 @@ class FetchedSource:
     Attributes:
         source: The corpus.
         verified: Whether its ``sha256`` is that of the picture, so that another picture is set aside.
+        subset: The uids to fetch; ``None`` for all. Others are passed over.
         fetcher: How pictures are fetched.
     """
 
     source: Source
     verified: bool
+    subset: Subset | None = None
     fetcher: Fetcher = field(default_factory=Fetcher)
     pictures: bool = True
     embedded: bool = False
@@ -61,6 +66,11 @@ class FetchedSource:
         return self.source.captioned
 
     @property
+    def identity(self) -> str:
+        """What uids are made of."""
+        return self.source.identity
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the metadata, and that pictures are fetched."""
         return (*self.source.notes, "pictures are fetched by URL; one that is gone is set aside")
@@ -76,7 +86,10 @@ class FetchedSource:
         ahead: deque[Future[Sample | Bad] | Bad] = deque()
         try:
             for batch in self.source.scan(shard, columns):
-                for row in batch.table.to_pylist():
+                table = batch.table
+                if self.subset is not None:
+                    table = table.filter(pa.array(self.subset.find(table["uid"]) > 0))
+                for row in table.to_pylist():
                     ahead.append(pool.submit(self._fetch, shard, row))
                     if len(ahead) > _AHEAD:
                         yield _wait(ahead.popleft())
@@ -105,12 +118,15 @@ class FetchedSource:
         return Sample(uid=row["uid"], key=row["key"], caption=row["caption"], image=image, file=shard)
 
 
-def open_fetched(source: Source, fetcher: Fetcher | None = None) -> FetchedSource:
+def open_fetched(
+    source: Source, fetcher: Fetcher | None = None, *, subset: Subset | None = None
+) -> FetchedSource:
     """Give a corpus of metadata the pictures that its URLs lead to; nothing is fetched before it is read.
 
     Args:
         source: LAION's, DataComp's or other metadata.
         fetcher: How to fetch; ``None`` for the usual limits.
+        subset: The uids to fetch; ``None`` for all.
 
     Returns:
         The source.
@@ -126,7 +142,9 @@ def open_fetched(source: Source, fetcher: Fetcher | None = None) -> FetchedSourc
             f"{source.root} has no column 'url', only {', '.join(names)}: no picture can be fetched"
         )
     # Other tables have hashes of what was stored after a download, which no download gives again.
-    fetched = FetchedSource(source=source, verified=source.layout == "datacomp" and "sha256" in names)
+    fetched = FetchedSource(
+        source=source, subset=subset, verified=source.layout == "datacomp" and "sha256" in names
+    )
     return fetched if fetcher is None else replace(fetched, fetcher=fetcher)
 
 

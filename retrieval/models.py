@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -62,8 +61,24 @@ def load_model(model: str, pretrained: str | None = None) -> LoadedModel:
     Raises:
         Refusal: If there is no such model, folder or weights, or the weights do not fit.
     """
-    # The hub's library reads it once, when it is first imported, which open_clip does.
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    with _offline():
+        return _load(model, pretrained)
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep the hub's library from the network for as long as a model is loaded; a corpus may lie on the hub."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _load(model: str, pretrained: str | None) -> LoadedModel:
     import open_clip
 
     folder = _model_folder(model, pretrained)
@@ -75,7 +90,10 @@ def load_model(model: str, pretrained: str | None = None) -> LoadedModel:
             f"no model '{model}': give a folder with open_clip_config.json, 'reference', or an architecture of open_clip{near}"
         )
     if pretrained is None:
-        raise Refusal(f"model '{model}' needs weights: add --pretrained FILE.safetensors")
+        raise Refusal(
+            f"model '{model}' needs weights: add --pretrained FILE (.safetensors or .pt), or a tag whose weights are on "
+            "this machine"
+        )
     if not Path(pretrained).is_file():
         _refuse_missing_tag(model, pretrained)
     try:
@@ -85,7 +103,7 @@ def load_model(model: str, pretrained: str | None = None) -> LoadedModel:
         if not Path(pretrained).is_file():
             raise Refusal(
                 f"the weights of tag {pretrained} of {model} are not on this machine, or damaged, and nothing is "
-                "fetched: download them and give their path as --pretrained"
+                f"fetched: download them{_address_of(model, pretrained)} and give the file as --pretrained"
             ) from error
         raise Refusal(f"weights {pretrained} cannot be loaded into {model}: {_first_line(error)}") from error
     sha256 = files.sha256(Path(pretrained)) if Path(pretrained).is_file() else _state_hash(loaded)
@@ -114,6 +132,9 @@ def identify_model(model: str, pretrained: str | None = None) -> dict[str, str]:
     parts = dict(zip(("config", "weights"), _model_files(folder), strict=True))
     if (folder / TOKENIZER_FILE).is_file():
         parts["tokenizer"] = folder / TOKENIZER_FILE
+    # What the tokenizers of Hugging Face are made of.
+    names = ("tokenizer", "vocab", "merges", "special_tokens", "spiece", "sentencepiece")
+    parts.update({path.name: path for path in sorted(folder.iterdir()) if path.name.startswith(names)})
     return {name: files.sha256(path) for name, path in parts.items()}
 
 
@@ -171,6 +192,13 @@ def _refuse_missing_tag(model: str, tag: str) -> None:
                 f"{cached} is missing, and nothing is fetched: download it from {source.get('url')} and give "
                 "its path as --pretrained"
             )
+
+
+def _address_of(model: str, tag: str) -> str:
+    import open_clip
+
+    repository = (open_clip.get_pretrained_cfg(model, tag).get("hf_hub") or "").rstrip("/")
+    return f" from https://huggingface.co/{repository}" if repository else ""
 
 
 def _load_folder(folder: Path) -> LoadedModel:

@@ -23,6 +23,8 @@ from oddpair.retrieval.stores import (
     unreadable,
 )
 
+# "train-00003", and "train-00003-of-00064" as datasets of the Hugging Face Hub are named.
+_NUMBERED = re.compile(r"(.*?)(\d+)(-of-\d+)?", re.ASCII | re.DOTALL)
 _RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}")
 _MOST_FILES = 2_000_000
 _SHOWN = 5
@@ -82,24 +84,31 @@ def find_gaps(stems: Sequence[str]) -> Iterator[str]:
         yield from (f"{number:0{len(before)}d}" for number in range(int(before) + 1, int(after)))
 
 
-def require_no_gaps(place: Place, stems: Sequence[str]) -> None:
+def require_no_gaps(place: Place, shards: Sequence[str]) -> None:
     """Refuse a folder of numbered shards that lacks some between the first and the last.
 
     Args:
         place: Where the shards are; of files that the user listed, gaps are meant.
-        stems: Numbers of the shards, as they are written in the names.
+        shards: Their names without ending. Those that differ in the number at their end alone are one run; a
+            name that ends in no number belongs to none.
 
     Raises:
         Refusal: If shards are missing; up to five are named.
     """
-    shown = [] if place.explicit else list(islice(find_gaps(stems), _SHOWN))
-    if shown:
-        first, last = min(stems, key=int), max(stems, key=int)
-        count = int(last) - int(first) + 1 - len({int(stem) for stem in stems})
-        raise Refusal(
-            f"{place.root} lacks {_some(shown, count)} between shards {first} and {last}: fetch what is missing, "
-            "or list the files that are meant, as in 'a/{00000..00012}.tar'"
-        )
+    if place.explicit:
+        return
+    runs: dict[tuple[str, str], list[str]] = {}
+    for match in filter(None, map(_NUMBERED.fullmatch, shards)):
+        runs.setdefault((match[1], match[3] or ""), []).append(match[2])
+    for (before, after), numbers in sorted(runs.items()):
+        shown = [f"{before}{number}{after}" for number in islice(find_gaps(numbers), _SHOWN)]
+        if shown:
+            first, last = (f"{before}{end(numbers, key=int)}{after}" for end in (min, max))
+            count = int(max(numbers, key=int)) - int(min(numbers, key=int)) + 1 - len(set(map(int, numbers)))
+            raise Refusal(
+                f"{place.root} lacks {_some(shown, count)} between shards {first} and {last}: fetch what is missing, "
+                "or list the files that are meant, as in 'a/{00000..00012}.tar'"
+            )
 
 
 def _expand(text: str) -> list[str]:

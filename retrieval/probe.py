@@ -39,15 +39,16 @@ def check_encoder(found: Embeddings | Vectors, encoder: Encoder, *, made_by: str
     width = max(found.image.shape[1], found.text.shape[1])
     if width != encoder.dimension:
         raise Refusal(
-            f"the embeddings have dimension {width}, model {encoder.name} has {encoder.dimension}: use the model that "
-            "made them, or embed again"
+            f"the embeddings have dimension {width}, model {encoder.name} has {encoder.dimension}: give the model that "
+            "made them with --model and --pretrained, or embed the pictures again"
         )
     recorded = found.encoder if isinstance(found, Embeddings) else made_by
     if recorded and encoder.sha256:
         if recorded != encoder.sha256:
             raise Refusal(
                 f"the embeddings were made with weights {recorded[:16]}…, model {encoder.name} has "
-                f"{encoder.sha256[:16]}…: use the model that made them, or embed again"
+                f"{encoder.sha256[:16]}…: give the model that made them with --model and --pretrained, or embed the "
+                "pictures again"
             )
         return "weights"
     rows = [row for row, caption in enumerate(found.captions) if caption]
@@ -60,7 +61,8 @@ def check_encoder(found: Embeddings | Vectors, encoder: Encoder, *, made_by: str
     if agreeing < len(chosen) - len(chosen) // PROBES:
         raise Refusal(
             f"of {len(chosen)} captions embedded again with {encoder.name}, {agreeing} have the vector in their row "
-            f"(median cosine {np.median(cosines):.3f}, needed {LEAST_COSINE}): the embeddings were made by another "
-            "model, or captions and rows do not belong together; embed again"
+            f"(median cosine {np.median(cosines):.3f}, needed {LEAST_COSINE}): they were made by another model, or "
+            "captions and rows do not belong together: give the right --model and --pretrained, or embed the pictures "
+            "again"
         )
     return "captions"

@@ -118,6 +118,7 @@ class Source(Protocol):
         pictures: Whether ``stream`` gives pictures; other layouts have metadata alone.
         embedded: Whether it is an ``EmbeddedSource``.
         notes: What a user should know of this corpus, a sentence each.
+        identity: What uids are made of: ``uid``, ``hash``, ``url and caption``, ``key`` or ``bytes``.
     """
 
     @property
@@ -136,6 +137,8 @@ class Source(Protocol):
     def embedded(self) -> bool: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
+    @property
+    def identity(self) -> str: ...
 
     def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
         """Read a shard's metadata in batches; ``columns`` of ``None`` are all that the shard has."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from oddpair.errors import Refusal
+from oddpair.errors import LASTING, PassingRefusal, Refusal
 from oddpair.files import sha256
 
 # What each kind of URL needs beside fsspec. Whatever is not named here, "pipe:" above all, is never followed.
@@ -40,6 +40,9 @@ _DRIVER_ERRORS = (
     ("azure.core.exceptions", "AzureError"),
     ("google.auth.exceptions", "GoogleAuthError"),
     ("gcsfs.retry", "HttpError"),
+    # huggingface_hub speaks through one or the other.
+    ("httpx", "HTTPError"),
+    ("httpx2", "HTTPError"),
 )
 
 
@@ -123,16 +126,29 @@ def identify_file(path: Path) -> str:
     """
     if isinstance(path, Path):
         return sha256(path)
+    tag = read_tag(path)
+    if tag is not None:
+        return tag
     try:
-        store, inner = _store(path)
-        info = store.info(inner)
-        tag = next((str(info[name]).strip('"') for name in _TAGS if info.get(name)), None)
-        if tag is not None:
-            return f"{tag} {info['size']}"
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except store_errors() as error:
         raise unreadable(str(path), error) from error
+
+
+def read_tag(path: Path) -> str | None:
+    """Return the tag that a store keeps of a file's content, and the size; ``None`` where it keeps none.
+
+    Raises:
+        Refusal: If the file is not there, or the store cannot be asked.
+    """
+    try:
+        store, inner = _store(path)
+        info = store.info(inner)
+    except store_errors() as error:
+        raise unreadable(str(path), error) from error
+    tag = next((str(info[name]).strip('"') for name in _TAGS if info.get(name)), None)
+    return None if tag is None else f"{tag} {info['size']}"
 
 
 def store_errors() -> tuple[type[Exception], ...]:
@@ -142,11 +158,13 @@ def store_errors() -> tuple[type[Exception], ...]:
 
 
 def unreadable(text: str, error: Exception) -> Refusal:
-    """Word the refusal of a path that could not be read."""
+    """Word the refusal of a path that could not be read; of a store that did not answer, one that may pass."""
     if isinstance(error, FileNotFoundError):
         return Refusal(f"{text} does not exist: check the path")
     said = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
-    return Refusal(f"{text} cannot be read ({said}): check the path, permissions and credentials")
+    passing = not isinstance(error, OSError) or error.errno not in LASTING
+    kind = PassingRefusal if passing else Refusal
+    return kind(f"{text} cannot be read ({said}): check the path, permissions and credentials")
 
 
 def _list_local(folder: Path) -> Iterator[tuple[str, bool]]:

@@ -114,7 +114,7 @@ def parse_uids(uids: Any) -> UidArray:
     if len(wrong):
         raise Refusal(
             f"uid {texts[int(wrong[0])].as_py()!r} is not 32 lower-case hex digits, and a DataComp subset can name "
-            "no other: use ids of DataComp's kind"
+            "no other: leave --subset out"
         )
     octets = digits[0::2] << 4 | digits[1::2]
     return octets.view(">u8").astype("<u8").view(UID_TYPE)

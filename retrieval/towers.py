@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["fp32", "bf16"]
+Result = TypeVar("Result")
+Tower = TypeVar("Tower", PackedImageTower, PackedTextTower)
 
 TEXTURE_STAGES = 4
 # Packed fp32 is the same function, 1e-7 apart; bf16 leaves 0.999 of most models.
 _LEAST_COSINE = {"fp32": 1 - 1e-5, "bf16": 0.99}
+# What calls of torch's private operators end in where it has them no more, or in another form.
+_OTHER_TORCH = (AttributeError, TypeError, RuntimeError)
 # What a product in float32 may be wrong by, as a share of the largest.
 _FLOAT32_ERROR = 1e-5
 
@@ -121,21 +125,20 @@ def make_towers(model: Any, name: str, *, precision: Precision, device: str) -> 
         plain = Towers(model=model, device="cpu", dtype=torch.float32, packed_image=None, packed_text=None)
         image, text = None, None
         if device == "cpu":
-            image, text = pack_image_tower(model.visual, dtype), pack_text_tower(model, dtype)
+            image = _unless_torch_differs(lambda: pack_image_tower(model.visual, dtype))
+            text = _unless_torch_differs(lambda: pack_text_tower(model, dtype))
         if image is None and text is None and precision == "fp32":
             return Towers(
                 model=model.to(device), device=device, dtype=dtype, packed_image=None, packed_text=None
             )
-        picture, words = _probe_picture(model), None if text is None else _probe_text(text)
+        picture = _probe_picture(model)
         plain_image = plain.embed_images(picture, textures=False)[0]
-        if image is not None and not _cosine(image(picture, ())[0], plain_image) >= least:
+        if image is not None and not _agrees(lambda tower: tower(picture, ())[0], image, plain_image, least):
             image = None
-        if (
-            text is not None
-            and words is not None
-            and not _cosine(text(words), plain.embed_texts(words)) >= least
-        ):
-            text = None
+        if text is not None:
+            words = _probe_text(text)
+            if not _agrees(lambda tower: tower(words), text, plain.embed_texts(words), least):
+                text = None
         _drop_packed(model, image=image is not None, text=text is not None)
         towers = Towers(
             model=model.to(device=device, dtype=dtype),
@@ -151,6 +154,18 @@ def make_towers(model: Any, name: str, *, precision: Precision, device: str) -> 
                 "use fp32, or check its weights"
             )
     return towers
+
+
+def _unless_torch_differs(work: Callable[[], Result]) -> Result | None:
+    try:
+        return work()
+    except _OTHER_TORCH:
+        return None
+
+
+def _agrees(embed: Callable[[Tower], torch.Tensor], tower: Tower, needed: torch.Tensor, least: float) -> bool:
+    found = _unless_torch_differs(lambda: embed(tower))
+    return found is not None and _cosine(found, needed) >= least
 
 
 def _drop_packed(model: Any, *, image: bool, text: bool) -> None:

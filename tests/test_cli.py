@@ -141,8 +141,8 @@ CORPUS_VERBS = {
 BAD_CORPORA = {
     "none": r"none does not exist: check the path; a corpus is a local path",
     "empty": r"empty is empty: a corpus is a folder, list or URL of img2dataset",
-    "file.tar": r"holds 1 tars and not one sample with a picture: fetch them again",
-    "lacking": r"lacking lacks 00001.parquet beside the other parts of the shard: run the download again",
+    "file.tar": r"holds 1 tars and not one sample with a picture \(ends at byte 12 .*\): fetch them again",
+    "lacking": r"lacking lacks 00001.parquet beside the other parts of the shard: still downloading, or run the download",
     "no-captions": r"list.csv has the columns \['file', 'text'\], needed 'file' and 'caption', or 'filepath' and",
 }
 

@@ -1,10 +1,15 @@
-"""The README says what the study measured, and names only commands that are there."""
+"""The README says what the study measured, and its commands do what it says."""
 
 import re
+import shlex
+import shutil
+import tarfile
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from oddpair import files
+from oddpair import cli, files
 from oddpair.demo.numbers import show_estimate, show_number
 
 
@@ -73,3 +78,114 @@ def test_every_make_target_and_verb_of_the_readme_is_there(readme, root):
 
 def test_there_are_two_commands_before_anything_else(readme):
     assert re.findall(r"^make .*?(?=  )", readme.split("## ")[0], re.MULTILINE) == ["make demo", "make test"]
+
+
+@pytest.fixture(scope="module")
+def ways_in(root):
+    """The commands of the table of ways in, but for the one that needs a store."""
+    section = (
+        (root / "README.md").read_text(encoding="utf-8").split("## Your own corpus")[1].split("\n## ")[0]
+    )
+    found = re.findall(r"^\| .* \| `(oddpair .*)` \|$", section, re.MULTILINE)
+    return [command for command in found if "://" not in command]
+
+
+@pytest.fixture(scope="module")
+def belongings(root, tmp_path_factory):
+    """What a user may have, by the names that the README gives to it."""
+    place, fixtures = tmp_path_factory.mktemp("readme"), root / "tests" / "fixtures"
+    for name, fixture in (
+        ("shards", "img2dataset-jpg"),
+        ("parquet-shards", "img2dataset-parquet"),
+        ("clip-retrieval", "clip-retrieval"),
+        ("datacomp", "datacomp"),
+        ("laion", "laion"),
+    ):
+        shutil.copytree(fixtures / fixture, place / name)
+    shutil.copy(fixtures / "datacomp-subset.npy", place / "subset.npy")
+    for name in ("tars", "more", "files-output", "pictures", "photos"):
+        (place / name).mkdir()
+    for number in ("00000", "00001"):
+        shutil.copy(place / "shards" / f"{number}.tar", place / "tars")
+        shutil.copy(place / "shards" / f"{number}.parquet", place / "files-output")
+        shutil.copy(place / "shards" / f"{number}_stats.json", place / "files-output")
+        with tarfile.open(place / "shards" / f"{number}.tar") as tar:
+            tar.extractall(place / "files-output" / number, filter="data")
+    shutil.copy(place / "shards" / "00001.tar", place / "more" / "00000.tar")
+    with tarfile.open(place / "tars" / "00000.tar") as tar:
+        tar.extractall(place / "photos", filter="data")
+    for name in sorted(path.name for path in (place / "photos").glob("*.jpg")):
+        shutil.copy(place / "photos" / name, place / "pictures")
+    names = sorted(path.name for path in (place / "pictures").iterdir())
+    rows = "".join(f"{name},a picture\n" for name in names)
+    (place / "pictures" / "list.csv").write_text(f"file,caption\n{rows}")
+    rows = "".join(f"pictures/{name}\ta picture\n" for name in names)
+    (place / "train.tsv").write_text(f"filepath\ttitle\n{rows}")
+    (place / "words.txt").write_text("apple\nplate\nhouse\n")
+    return place
+
+
+def run_in(folder, command, monkeypatch):
+    """Run a command of the README in a folder, in this process; return what it printed."""
+    monkeypatch.chdir(folder)
+    words = shlex.split(command)[1:]
+    alone = (
+        ["--workers", "1"]
+        if words[0] in ("embed", "search") or words[:2] == ["split", "style-strict"]
+        else []
+    )
+    result = CliRunner().invoke(cli.app, [*words, *alone], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("no_network")
+def test_every_way_in_is_one_command_that_runs(ways_in, belongings, monkeypatch):
+    from oddpair.retrieval.fetch import Fetcher
+
+    picture = next((belongings / "photos").glob("*.jpg")).read_bytes()
+    monkeypatch.setattr(Fetcher, "fetch", lambda self, url: picture)
+    assert len(ways_in) == 11
+    for command in ways_in:
+        said = run_in(belongings, command, monkeypatch)
+        made = belongings / ("counts" if " count " in command else "emb")
+        assert (made / "done.json").is_file(), command
+        if made.name == "emb":
+            manifest = files.read_json(made / "manifest.json")
+            assert f"{sum(manifest['rows'])} rows of dimension" in said, command
+            seen = sum(manifest["rows"]) + manifest["quarantined"] + manifest["outside_subset"]
+            assert manifest["seen"] == seen > 0, command
+        shutil.rmtree(made)
+
+
+def test_what_the_readme_does_with_a_corpus_can_be_done_in_its_order(readme, tmp_path, monkeypatch):
+    from oddpair.benchmarks.miniature.draw import draw_corpus
+    from oddpair.benchmarks.miniature.world import make_world
+
+    draw_corpus(make_world(5), tmp_path / "drawn", 600, rows_per_shard=300, workers=1)
+    (tmp_path / "drawn" / "corpus").rename(tmp_path / "shards")
+    section = readme.split("## Your own corpus")[1].split("```")[1]
+    commands = ["oddpair embed shards --out emb", *section.strip().splitlines()]
+    verbs = [command.split()[1] for command in commands]
+    assert verbs == ["embed", "count", "search", "split", "split", "verify", "export"]
+    for command in commands:
+        run_in(tmp_path, command, monkeypatch)
+    assert (tmp_path / "search.html").read_text().count("<img") == 10
+    assert files.read_json(tmp_path / "exported" / "sizes.json")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/corpora.md"])
+def test_every_option_that_is_told_of_is_there(root, page):
+    import typer
+
+    text = (root / page).read_text(encoding="utf-8")
+    group: Any = typer.main.get_command(cli.app)
+    known = {name for command in group.commands.values() for one in command.params for name in one.opts}
+    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    # What other tools have: open_clip's trainer, and Dask's worker.
+    assert told - known - {"--train-data", "--nthreads"} == set()
+    for command in re.findall(r"`(oddpair [^`]*)`", text):
+        words = shlex.split(command)
+        assert words[1] in group.commands, command
+        options = {name for one in group.commands[words[1]].params for name in one.opts}
+        assert {word for word in words if word.startswith("--")} <= options, command

@@ -22,6 +22,10 @@ FloatRows = NDArray[np.float32]
 # What rounding to 16 bits, and sums in them, can do to the length of a unit row.
 UNIT_TOLERANCE = 2e-3
 
+# No encoder of pictures and captions gives rows that are nearly as wide.
+WIDEST = 1 << 16
+_BYTES_AT_ONCE = 64 << 20
+
 _LONGEST_HEADER = 10_000
 _SIZE = r"(?:0|[1-9]\d{0,17})L?"
 _VALUE = rf"'[^']*'|\[[^\]]*\]|True|False|\((?:{_SIZE} ?(?:, ?|(?=\))))*\)"
@@ -130,6 +134,10 @@ def open_array(path: Path, member: str | None = None) -> ArrayFile:
         )
     if len(shape) != 2 or shape[1] == 0:
         raise Refusal(f"{name} has shape {shape}, needed (rows, dimension): save one row a sample")
+    if shape[1] > WIDEST:
+        raise Refusal(
+            f"{name} has rows of dimension {shape[1]:,}, needed at most {WIDEST:,}: save one row a sample"
+        )
     dtype = np.dtype(descr.strip("'"))
     needed = shape[0] * shape[1] * dtype.itemsize
     if size - offset != needed:
@@ -140,6 +148,15 @@ def open_array(path: Path, member: str | None = None) -> ArrayFile:
     return ArrayFile(
         path=path, member=member, shape=(shape[0], shape[1]), dtype=dtype, fortran=fortran, offset=offset
     )
+
+
+def rows_at_once(width: int) -> int:
+    """Return how many rows of float32 of dimension ``width`` may be in memory at a time: 64 MiB, at least one.
+
+    >>> rows_at_once(1024), rows_at_once(65_536)
+    (16384, 256)
+    """
+    return max(1, _BYTES_AT_ONCE // (4 * width))
 
 
 def unit_rows(rows: FloatRows) -> tuple[FloatRows, dict[int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal
 
@@ -34,6 +34,45 @@ def choose_identity(columns: Sequence[str]) -> Identity | None:
     return "url and caption" if "url" in columns else None
 
 
+def find_identity(types: Mapping[str, pa.DataType], where: object) -> tuple[Identity | None, tuple[str, ...]]:
+    """Choose as ``choose_identity`` does, and pass over ids of a type that they cannot have.
+
+    Args:
+        types: Columns that there are, with the address as ``url``.
+        where: Name of their file, for errors.
+
+    Returns:
+        What uids are made from, ``None`` for nothing; and a sentence for each column that was passed over.
+
+    Raises:
+        Refusal: If a column of ids has another type, and there is nothing else to make ids from.
+
+    >>> find_identity({"uid": pa.int64(), "url": pa.string()}, "a.parquet")
+    ('url and caption', ("column 'uid' of a.parquet is int64, needed string: ids are made from url and caption",))
+    """
+    fits = {"uid": _is_text, "hash": pa.types.is_int64}
+    names = [name for name in types if name in (*fits, "url")]
+    wrong = [
+        name
+        for name in fits
+        if name in types and not (fits[name](types[name]) or pa.types.is_null(types[name]))
+    ]
+    needed = {"uid": "string", "hash": "int64"}
+    identity = choose_identity([name for name in names if name not in wrong])
+    if identity is None and wrong:
+        raise Refusal(
+            f"{where} has {types[wrong[0]]} in column {wrong[0]!r}, needed {needed[wrong[0]]}: write the table anew, "
+            "or add a column 'url'"
+        )
+    first = choose_identity(names)
+    notes = [
+        f"column {name!r} of {where} is {types[name]}, needed {needed[name]}: ids are made from {identity}"
+        for name in wrong
+        if name == first or identity == "url and caption"
+    ]
+    return identity, tuple(notes)
+
+
 def hash_text(url: str | None, caption: str | None) -> str:
     """Make the uid of a row that brings none: 128-bit BLAKE2b of url, a zero byte and caption, in hex.
 
@@ -56,9 +95,10 @@ def clean(
 ) -> Batch:
     """Make samples of rows: mint their uids, check their text, set bad rows aside.
 
-    Rows are bad whose caption, key or id is not UTF-8, which have no key or nothing to make an id from, or
-    which have no caption (null, empty or blank). Captions of more than 10,000 characters are cut there.
-    Which rows are bad does not depend on the other columns; in those, bytes that are not UTF-8 become U+FFFD.
+    Rows are bad whose caption, key or id is not UTF-8, which have no key or nothing to make an id from (ids of
+    url and caption need a url), or which have no caption (null, empty or blank). Captions of more than 10,000
+    characters are cut there. Which rows are bad does not depend on the other columns; in those, bytes that are
+    not UTF-8 become U+FFFD.
 
     Args:
         table: Some rows of a file, with the columns that ``identity`` needs, ``key``, ``caption`` if
@@ -87,8 +127,9 @@ def clean(
             table = _replace(table, name, text)
         elif _is_text(table[name].type):
             table = _replace(table, name, _as_text(table[name], name, file)[0])
-    uids = _mint(table, identity, file, captioned)
-    for column, reason in ((uids, f"no {identity}"), (table["key"], "no key")):
+    uids = _mint(table, identity, file)
+    nothing = "no url" if identity == "url and caption" else f"no {identity}"
+    for column, reason in ((uids, nothing), (table["key"], "no key")):
         for row in _where(_is_blank(column)):
             reasons.setdefault(row, reason)
     if captioned:
@@ -116,11 +157,11 @@ def clean(
     )
 
 
-def _mint(table: pa.Table, identity: Identity, file: str, captioned: bool) -> pa.ChunkedArray:
+def _mint(table: pa.Table, identity: Identity, file: str) -> pa.ChunkedArray:
     if identity == "url and caption":
         uids = _hash_texts(table["url"], table["caption"])
-        # Without captions, rows that have no url either would all be one sample.
-        return uids if captioned else pc.if_else(_is_blank(table["url"]), None, uids)
+        # Without a url, all rows of one caption would be one sample, whatever their pictures are.
+        return pc.if_else(_is_blank(pc.utf8_trim_whitespace(table["url"])), None, uids)
     column = table[identity]
     if identity == "hash":
         if not (pa.types.is_int64(column.type) or pa.types.is_null(column.type)):

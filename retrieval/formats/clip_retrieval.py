@@ -15,11 +15,18 @@ import numpy as np
 import pyarrow as pa
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.formats.arrays import ArrayFile, FloatRows, open_array, require_unit, unit_rows
-from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
-from oddpair.retrieval.formats.inferred import widen_column, widen_schemas
-from oddpair.retrieval.formats.parquet import DamagedTable, read_footers, stream_table
+from oddpair.retrieval.formats.arrays import (
+    ArrayFile,
+    FloatRows,
+    open_array,
+    require_unit,
+    rows_at_once,
+    unit_rows,
+)
+from oddpair.retrieval.formats.clean import Identity, clean, find_identity
+from oddpair.retrieval.formats.parquet import ROWS_PER_BATCH, DamagedTable, read_footers, stream_table
 from oddpair.retrieval.formats.parts import KINDS, find_parts, require_equal_rows, require_one_dimension
+from oddpair.retrieval.formats.schemas import conform, widen_schemas
 from oddpair.retrieval.formats.strict_json import parse_json
 from oddpair.retrieval.places import Place
 from oddpair.retrieval.samples import Bad, Batch, Sample, Vectors
@@ -82,14 +89,15 @@ class ClipRetrievalSource:
         found = {kind: arrays[index].shape[1] for kind, arrays in self.arrays.items()}
         if width is not None and width not in found.values():
             raise Refusal(
-                f"{self.root} holds rows of dimension {next(iter(found.values()))}, needed {width}: use the model "
-                "that made them"
+                f"{self.root} holds rows of dimension {next(iter(found.values()))}, needed {width}: give the "
+                "model that made them with --model and --pretrained"
             )
         with ExitStack() as stack:
             readers = {
                 kind: stack.enter_context(arrays[index].reading()) for kind, arrays in self.arrays.items()
             }
-            for first, count, batch in self._read(index, ()):
+            most = rows_at_once(max(found.values()))
+            for first, count, batch in self._read(index, (), most):
                 rows = {kind: read(first, first + count) for kind, read in readers.items()}
                 if first == 0:
                     for kind, part in rows.items():
@@ -120,7 +128,9 @@ class ClipRetrievalSource:
             raise ValueError(f"no shard {shard!r} in {self.root}, which has {len(self.shards)} shards")
         return self.shards.index(shard)
 
-    def _read(self, index: int, columns: Sequence[str] | None) -> Iterator[tuple[int, int, Batch]]:
+    def _read(
+        self, index: int, columns: Sequence[str] | None, most: int = ROWS_PER_BATCH
+    ) -> Iterator[tuple[int, int, Batch]]:
         """Read batches with their first row in the part and the number of rows that they are made from."""
         file, size, row = self.tables[index], self.sizes[index], 0
         asked = self._every_column() if columns is None else list(columns)
@@ -129,10 +139,8 @@ class ClipRetrievalSource:
         order = list(dict.fromkeys([*_FIRST, *asked]))
 
         def tidy(table: pa.Table, first: int) -> Batch:
-            named = {
-                name: widen_column(table, column, self.schema.field(column).type, file)
-                for name, column in places.items()
-            }
+            table = conform(table, self.schema, file)
+            named = {name: table[column] for name, column in places.items()}
             if "key" not in named:
                 named["key"] = _number_rows(first, len(table), size)
             batch = clean(
@@ -141,7 +149,7 @@ class ClipRetrievalSource:
             return Batch(table=batch.table.select(order), bad=batch.bad)
 
         try:
-            for table in stream_table(self.root / file, stored):
+            for table in stream_table(self.root / file, stored, rows=most):
                 first, row = row, row + table.num_rows
                 if row > size:
                     break
@@ -204,9 +212,11 @@ def open_clip_retrieval(place: Place) -> ClipRetrievalSource:
     ]
     if not whole or not any(sizes):
         raise Refusal(f"{root} holds not one row that can be read: fetch or embed again")
-    schema = widen_schemas(whole, exact=("uid", "hash"))
+    schema = widen_schemas(whole)
     columns = _canonical(schema.names)
-    identity = choose_identity(list(columns)) or "key"
+    types = {name: schema.field(column).type for name, column in columns.items()}
+    found, notes = find_identity(types, root / parts.tables[0])
+    identity = found or "key"
     if identity == "key" and "key" not in columns:
         raise Refusal(
             f"{root / parts.tables[0]} has only columns {', '.join(schema.names)}, needed one of uid, hash, url or "
@@ -221,6 +231,7 @@ def open_clip_retrieval(place: Place) -> ClipRetrievalSource:
         schema=schema,
         identity=identity,
         captioned="caption" in columns,
+        notes=notes,
         encoder=_read_encoder(place, sizes, arrays),
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
 from oddpair.files import atomic, write_table
-from oddpair.retrieval.formats.arrays import FloatRows, open_array, require_unit, unit_rows
+from oddpair.retrieval.formats.arrays import FloatRows, open_array, require_unit, rows_at_once, unit_rows
 from oddpair.retrieval.formats.metadata import MetadataSource, read_metadata
 from oddpair.retrieval.places import Place
 from oddpair.retrieval.samples import Bad, Batch, Vectors
@@ -77,7 +77,8 @@ class DatacompSource(MetadataSource):
                 None if name is None else stack.enter_context(open_array(path, name).reading())
                 for name in names
             ]
-            for batch in self.scan(shard):
+            most = rows_at_once(max(dict(self.arrays)[name] for name in names if name is not None))
+            for batch in self._read(shard, (), most):
                 stop = start + batch.table.num_rows + sum(bad.rows for bad in batch.bad)
                 skipped = {bad.row for bad in batch.bad}
                 good = [row for row in range(start, stop) if row not in skipped][: batch.table.num_rows]
@@ -101,8 +102,8 @@ class DatacompSource(MetadataSource):
             if found is not None and width in (None, found):
                 return image if image in dimensions else None, text if text in dimensions else None
         raise Refusal(
-            f"{self.root} holds embeddings of dimension {sorted(set(dimensions.values()))}, needed {width}: "
-            "embed the pictures with the model itself"
+            f"{self.root} holds embeddings of dimension {' and '.join(map(str, sorted(set(dimensions.values()))))}, "
+            f"needed {width}: give the model that made them with --model and --pretrained, or embed the pictures again"
         )
 
 

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
 from oddpair.files import write_json
-from oddpair.retrieval.formats.parquet import DamagedTable, read_footer
-from oddpair.retrieval.formats.schemas import require_one_schema
+from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
+from oddpair.retrieval.formats.schemas import widen_schemas
 from oddpair.retrieval.formats.strict_json import parse_json
 from oddpair.retrieval.places import Place, require_no_gaps
 from oddpair.retrieval.stores import store_errors, unreadable
@@ -50,9 +50,11 @@ def find_shards(place: Place, parts: Sequence[str]) -> tuple[str, ...]:
         missing = [name for name in missing if not (place.root / name).is_file()]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        # The tar is written first: what lacks only the others may be on its way.
+        advice = "run" if any(name.endswith(".tar") for name in missing) else "still downloading, or run"
         raise Refusal(
-            f"{place.root} lacks {', '.join(missing[:_NAMED])}{more} beside the other parts of the shard: run the "
-            "download again"
+            f"{place.root} lacks {', '.join(missing[:_NAMED])}{more} beside the other parts of the shard: "
+            f"{advice} the download again"
         )
     require_no_gaps(place, shards)
     return tuple(shards)
@@ -71,13 +73,23 @@ def read_first_columns(root: Path, shards: Sequence[str]) -> tuple[str, pa.Schem
         except DamagedTable as damage:
             reason = reason or f"{shard}.parquet: {damage.reason}"
         else:
-            return f"{shard}.parquet", require_one_schema([("", schema)])
+            return f"{shard}.parquet", widen_schemas([("", schema)])
     raise Refusal(f"{root} has no table that can be read ({reason}): download it again")
 
 
 def find_successes(part: pa.Table) -> pa.Array:
     """Find the rows of a table that were downloaded, by ``status``."""
     return pc.indices_nonzero(pc.fill_null(pc.equal(part["status"].cast(pa.string()), "success"), False))
+
+
+def count_successes(path: Path) -> int:
+    """Count the rows of a table that were downloaded.
+
+    Raises:
+        DamagedTable: If the table cannot be read to its end.
+        Refusal: If it has no column ``status``, or cannot be read.
+    """
+    return sum(len(find_successes(part)) for part in stream_table(path, ["status"]))
 
 
 def describe_counts(listed: int, counted: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.formats.folder_source import FolderSource
@@ -13,14 +15,17 @@ from oddpair.retrieval.stores import list_folder
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _LISTINGS = (".csv", ".tsv")
+_LISTED_AT_ONCE = 16
+_NAMED = 3
 
 
 def open_folder(place: Place) -> FolderSource:
     """Open pictures that are listed by a table of files and captions, or that lie bare in a folder.
 
     A listing is a ``.csv`` of ``file`` and ``caption`` or open_clip's of ``filepath`` and ``title``, with tabs or
-    commas. Without one, all pictures right in the folder and in its folders are the corpus, each with the
-    caption ``NAME.txt`` beside it; if not one picture has a caption, the corpus has none.
+    commas. Without one, all pictures in the folder, however deep, are the corpus, each with the caption
+    ``NAME.txt`` beside it; if not one picture has a caption, the corpus has none. Hidden folders and links to
+    folders are passed over.
 
     Args:
         place: The folder, or the listing or pictures that the user named, which may lie outside the folder.
@@ -64,13 +69,11 @@ def _open_listed(place: Place, table: str) -> FolderSource:
 
 
 def _open_bare(place: Place) -> FolderSource:
-    below = [f"{name}/{file}" for name in place.folders for file in list_folder(place.root / name)[0]]
+    below, linked = _list_below(place)
     every = sorted([*place.names, *below])
     names = [name for name in every if name.lower().endswith(_PICTURES)]
     if not names:
-        raise Refusal(
-            f"{place.root} holds no picture ({', '.join(_PICTURES)}) and no .csv of file and caption: add one"
-        )
+        raise Refusal(_nothing_in(place))
     texts = {name for name in every if name.endswith(".txt")}
     captions = {name.rpartition(".")[0] + ".txt" for name in names}
     files = LooseFiles(place.root, outside=place.explicit)
@@ -79,18 +82,53 @@ def _open_bare(place: Place) -> FolderSource:
         place.explicit and any(not isinstance(files.check(name), str) for name in sorted(captions))
     )
     others = len(every) - len(names) - len(captions & texts)
+    notes = [f"{others:,} files that are no pictures are passed over"] if others else []
+    if linked:
+        notes.append(f"links to folders are not followed: {', '.join(sorted(linked)[:_NAMED])}")
     return FolderSource(
         root=place.root,
         shards=_number(len(names)),
         sizes=_divide(len(names)),
         captioned=captioned,
         outside=place.explicit,
-        notes=(f"{others:,} files that are no pictures are passed over",) if others else (),
+        notes=tuple(notes),
         names=tuple(
             zlib.compress("\0".join(names[row : row + ROWS_PER_BLOCK]).encode("utf-8", "surrogateescape"))
             for row in range(0, len(names), ROWS_PER_BLOCK)
         ),
     )
+
+
+def _list_below(place: Place) -> tuple[list[str], list[str]]:
+    """List all files below the folders of a place, and the links to folders, which might lead round in a circle."""
+    files: list[str] = []
+    linked: list[str] = []
+    folders = list(place.folders)
+    with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
+        while folders:
+            links = [isinstance(place.root, Path) and (place.root / name).is_symlink() for name in folders]
+            linked += [name for name, link in zip(folders, links, strict=True) if link]
+            folders = [name for name, link in zip(folders, links, strict=True) if not link]
+            listed = list(pool.map(lambda name: list_folder(place.root / name), folders))
+            files += [
+                f"{folder}/{name}"
+                for folder, (names, _) in zip(folders, listed, strict=True)
+                for name in names
+            ]
+            folders = [
+                f"{folder}/{name}"
+                for folder, (_, names) in zip(folders, listed, strict=True)
+                for name in names
+            ]
+    return files, linked
+
+
+def _nothing_in(place: Place) -> str:
+    if place.explicit:
+        return f"{place.root / place.names[0]} is no tar, parquet, listing (.csv) or picture: give one, or a folder"
+    # The folder above a corpus, or above several, is given more often than one without anything.
+    held = f"; is the corpus in its folder {' or '.join(place.folders[:3])}?" if place.folders else ""
+    return f"{place.root} holds no picture ({', '.join(_PICTURES)}) and no .csv of file and caption: add one{held}"
 
 
 def _number(rows: int) -> tuple[str, ...]:

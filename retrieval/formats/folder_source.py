@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -16,11 +18,10 @@ from oddpair.retrieval.formats.clean import clean
 from oddpair.retrieval.formats.listing import ROWS_PER_BLOCK, Listing, read_block
 from oddpair.retrieval.formats.loose import LooseFiles
 from oddpair.retrieval.samples import REPEATED, Bad, Batch, Sample
-from oddpair.retrieval.stores import identify_file
-
-# The reason of a row whose file has the bytes of an earlier one of its shard: nothing is lost with it.
 
 _NO_UID = "-"
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,11 @@ class FolderSource:
     layout: str = "folder"
     pictures: bool = True
     embedded: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What uids are made from: the ``uid`` of the listing, or the ``bytes`` of each picture's file."""
+        return "uid" if self._has("uid") else "bytes"
 
     def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
         """Read a shard's metadata as one batch; where no listing gives uids, its pictures are read for them.
@@ -113,11 +119,18 @@ class FolderSource:
         files = LooseFiles(self.root, outside=self.outside)
         header, rows = self._read_rows(shard, files)
         key = header.index("key")
+        marks = self._ask(files.identify, [cells[key] or "" for _, cells in rows])
         total = hashlib.sha256()
-        for _, cells in rows:
-            path = files.find(cells[key] or "")
-            total.update(json.dumps([cells, path if isinstance(path, str) else identify_file(path)]).encode())
+        for (_, cells), mark in zip(rows, marks, strict=True):
+            total.update(json.dumps([cells, mark]).encode())
         return {f"{self.table or 'pictures'} {shard}": total.hexdigest()}
+
+    def _ask(self, question: Callable[[str], Answer], names: Sequence[str]) -> list[Answer]:
+        if isinstance(self.root, Path):
+            return [question(name) for name in names]
+        # A store answers late, and many at a time.
+        with ThreadPoolExecutor(16) as pool:
+            return list(pool.map(question, names))
 
     def _has(self, column: str) -> bool:
         return self.listing is not None and column in self.listing.header
@@ -146,7 +159,7 @@ class FolderSource:
         first = block * ROWS_PER_BLOCK
         if self.listing is None:
             names = zlib.decompress(self.names[block]).decode("utf-8", "surrogateescape").split("\0")
-            captions = (files.read_caption(name) if self.captioned else "" for name in names)
+            captions = self._ask(files.read_caption, names) if self.captioned else [""] * len(names)
             return ("key", "caption"), list(enumerate(zip(names, captions, strict=True), first))
         listing = self.listing
         header = {name: place for place, name in enumerate(listing.header)}

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
 from oddpair.files import atomic
-from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
+from oddpair.retrieval.formats.clean import Identity, clean, find_identity
 from oddpair.retrieval.formats.downloads import (
+    count_successes,
     describe_counts,
     find_shards,
     find_successes,
@@ -23,7 +24,7 @@ from oddpair.retrieval.formats.downloads import (
     write_stats,
 )
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
-from oddpair.retrieval.formats.schemas import conform, require_one_schema
+from oddpair.retrieval.formats.schemas import conform, fit_columns
 from oddpair.retrieval.formats.shard_table import build_table, look_at_picture
 from oddpair.retrieval.formats.tar_samples import HASH_COLUMNS, find_hashes
 from oddpair.retrieval.places import Place
@@ -48,7 +49,7 @@ class ImageParquetSource:
         sizes: Successes that the stats count.
         picture: Column of the pictures.
         identity: What uids are made from.
-        first: Table that the columns of all others are compared with.
+        first: Table that the columns of the others are compared with where they are read.
         schema: Its columns.
         captioned: Whether there is a column of captions.
     """
@@ -70,7 +71,7 @@ class ImageParquetSource:
         """Read the rows with status ``success`` in batches, without their pictures; ``None`` is all columns.
 
         Raises:
-            Refusal: If the table has other columns or types than the first one, or lacks one asked for.
+            Refusal: If the table lacks a column that is read, or has one that does not fit the first table's.
         """
         asked = [name for name in self.schema.names if name != self.picture] if columns is None else columns
         for batch, _ in self._read(shard, [name for name in dict.fromkeys(asked) if name not in _CANONICAL]):
@@ -133,15 +134,13 @@ class ImageParquetSource:
         empty = self._clean(self.schema.empty_table(), table, [], columns)
         done = row = 0
         try:
-            schema = read_footer(path)[0]
+            names = list(dict.fromkeys(["key", "status", identifier, *captions, *columns]))
             known = (str(self.root / self.first), self.schema)
-            schema = require_one_schema([known, (str(path), schema)])
-            counted = _count_successes(path)
+            schema = fit_columns(known, (str(path), read_footer(path)[0]), names)
+            counted = count_successes(path)
             if counted > size:
                 raise DamagedTable(describe_counts(counted, size), 0)
-            for part in stream_table(
-                path, list(dict.fromkeys(["key", "status", identifier, *captions, *columns]))
-            ):
+            for part in stream_table(path, names):
                 part = conform(part, schema, str(path))
                 good = find_successes(part)
                 rows = [row + place for place in good.to_pylist()]
@@ -193,7 +192,7 @@ def open_image_parquet(place: Place) -> ImageParquetSource:
             raise Refusal(
                 f"{place.root / first} has no column {name!r} of strings: download with img2dataset"
             )
-    identity = choose_identity(schema.names)
+    identity, passed = find_identity(dict(zip(schema.names, schema.types, strict=True)), place.root / first)
     if identity is None:
         raise Refusal(
             f"{place.root / first} has none of the columns uid, hash and url: add one to make ids from"
@@ -208,7 +207,10 @@ def open_image_parquet(place: Place) -> ImageParquetSource:
         first=first,
         schema=schema,
         captioned=captioned,
-        notes=() if captioned else (f"There are no captions: {first} has no column 'caption'.",),
+        notes=(
+            *passed,
+            *(() if captioned else (f"There are no captions: {first} has no column 'caption'.",)),
+        ),
     )
 
 
@@ -268,7 +270,3 @@ def write_image_parquet(
             write_page_checksum=True,
         )
     write_stats(folder, name, len(keys))
-
-
-def _count_successes(path: Path) -> int:
-    return sum(len(find_successes(part)) for part in stream_table(path, ["status"]))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from oddpair.errors import Refusal
 from oddpair.progress import say
-from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
+from oddpair.retrieval.formats.clean import Identity, clean, find_identity
 from oddpair.retrieval.formats.downloads import (
     describe_counts,
     find_shards,
@@ -24,7 +24,7 @@ from oddpair.retrieval.formats.downloads import (
     read_successes,
 )
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
-from oddpair.retrieval.formats.schemas import require_one_schema
+from oddpair.retrieval.formats.schemas import conform, fit_columns
 from oddpair.retrieval.formats.tar_samples import (
     HASH_COLUMNS,
     BadSample,
@@ -46,7 +46,7 @@ class Img2datasetSource:
 
     Attributes:
         identity: What uids are made from.
-        first: Table that the columns of all others are compared with.
+        first: Table that the columns of the others are compared with where they are read.
         schema: Its columns.
     """
 
@@ -73,9 +73,10 @@ class Img2datasetSource:
             Rows with status ``success``, in the order of the table.
 
         Raises:
-            Refusal: If the table has other columns or types than the first one, or lacks one asked for.
+            Refusal: If the table lacks a column that is read, or has one that does not fit the first table's.
         """
-        listed = self._list(shard)
+        names = self._names(columns)
+        listed = self._list(shard, names)
         if isinstance(listed, list) and not has_end(self.root / f"{shard}.tar"):
             with open_tar(self.root / f"{shard}.tar") as (index, _):
                 listed = self._compare(shard, index, listed) or listed
@@ -96,7 +97,7 @@ class Img2datasetSource:
         Raises:
             Refusal: As ``scan``; or if the tar is compressed or unsorted, or has keys with dots.
         """
-        listed = self._list(shard)
+        listed = self._list(shard, self._names(()))
         if isinstance(listed, Bad):
             yield listed
             return
@@ -109,7 +110,8 @@ class Img2datasetSource:
             if not index.ended:
                 say(f"{self.root / tar} lacks its end mark; all samples of its table are there and taken")
             schema = read_footer(self.root / f"{shard}.parquet")[0]
-            hashes = [name for name in (*HASH_COLUMNS, "width") if name in schema.names]
+            known = {*schema.names} & {*self.schema.names}
+            hashes = [name for name in (*HASH_COLUMNS, "width") if name in known]
             entries = {entry.key: entry for entry in index.entries}
             for batch in self._read(shard, listed, hashes):
                 yield from batch.bad
@@ -146,15 +148,16 @@ class Img2datasetSource:
     def _size(self, shard: str) -> int:
         return self.sizes[self.shards.index(shard)]
 
-    def _list(self, shard: str) -> list[str | None] | Bad:
-        """List the keys of the rows that were downloaded, or say why the table cannot be used."""
+    def _list(self, shard: str, names: Sequence[str]) -> list[str | None] | Bad:
+        """List the keys of the rows that were downloaded, or say why the table cannot be used.
+
+        Raises:
+            Refusal: If one of the columns ``names`` is not there, or does not fit the first table's.
+        """
         table, size = f"{shard}.parquet", self._size(shard)
         keys: list[str | None] = []
         try:
-            schema = read_footer(self.root / table)[0]
-            require_one_schema(
-                (str(self.root / name), found) for name, found in ((self.first, self.schema), (table, schema))
-            )
+            self._fit(shard, names)
             for part in stream_table(self.root / table, ["key", "status"]):
                 keys += _texts(part["key"].take(find_successes(part)))
         except DamagedTable as damage:
@@ -162,6 +165,11 @@ class Img2datasetSource:
         if len(keys) > size:
             return Bad(file=table, reason=describe_counts(len(keys), size), rows=size)
         return keys
+
+    def _fit(self, shard: str, names: Sequence[str]) -> pa.Schema:
+        path = self.root / f"{shard}.parquet"
+        first = (str(self.root / self.first), self.schema)
+        return fit_columns(first, (str(path), read_footer(path)[0]), names)
 
     def _compare(self, shard: str, index: TarIndex, listed: list[str | None]) -> Bad | None:
         """Say why the tar as a whole cannot be used beside its table."""
@@ -187,7 +195,9 @@ class Img2datasetSource:
         copies = Counter(key or "" for key in listed)
         row = done = 0
         try:
+            schema = self._fit(shard, names)
             for part in stream_table(self.root / table, names):
+                part = conform(part, schema, str(self.root / table))
                 chosen = find_successes(part).to_pylist()
                 keys = listed[done : done + len(chosen)]
                 once = [place for place, key in zip(chosen, keys, strict=True) if not key or copies[key] < 2]
@@ -262,7 +272,8 @@ def open_img2dataset(place: Place) -> Img2datasetSource:
     for name in ("key", "status"):
         if name not in schema.names or schema.field(name).type != pa.string():
             raise Refusal(f"{place.root / first} has no column {name!r} of strings: {_NEEDED}")
-    identity = choose_identity(schema.names)
+    types = dict(zip(schema.names, schema.types, strict=True))
+    identity, passed = find_identity(types, place.root / first)
     if identity is None:
         raise Refusal(f"{place.root / first} has none of the columns uid, hash and url: {_NEEDED}")
     captioned = "caption" in schema.names
@@ -271,7 +282,10 @@ def open_img2dataset(place: Place) -> Img2datasetSource:
         shards=shards,
         sizes=sizes,
         captioned=captioned,
-        notes=() if captioned else (f"There are no captions: {first} has no column 'caption'.",),
+        notes=(
+            *passed,
+            *(() if captioned else (f"There are no captions: {first} has no column 'caption'.",)),
+        ),
         identity=identity,
         first=first,
         schema=schema,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.formats.clean import hash_text
 from oddpair.retrieval.formats.strict_json import parse_json
 from oddpair.retrieval.formats.tar_samples import HASH_COLUMNS, BadSample
 from oddpair.retrieval.formats.tars import Entry, read_member
 
+TarIdentity = Literal["uid", "hash", "url and caption", "bytes"]
 Scalar = str | int | float | bool | None
 
 _INT64 = range(-(2**63), 2**63)
@@ -40,6 +43,25 @@ class JsonRow:
     url: str | None
     digest: str | None
     fields: dict[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> TarIdentity:
+        """What the uid is made of: this row alone decides, so that a tar has the same uids beside any others."""
+        if self.uid:
+            return "uid"
+        if self.hash is not None:
+            return "hash"
+        return "url and caption" if self.url and self.url.strip() else "bytes"
+
+    def make_uid(self, picture: bytes | None = None) -> str:
+        """Make the uid, of a row whose ``identity`` is ``bytes`` from the picture."""
+        if self.uid:
+            return self.uid
+        if self.hash is not None:
+            return f"{self.hash % 2**64:016x}"
+        if picture is None:
+            return hash_text(self.url, self.caption)
+        return hashlib.sha256(picture).hexdigest()[:32]
 
 
 def read_row(file: BinaryIO, entry: Entry, columns: Sequence[str] | None) -> JsonRow:

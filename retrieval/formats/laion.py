@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from oddpair.errors import Refusal
 from oddpair.files import write_table
-from oddpair.retrieval.formats.metadata import MetadataSource, read_metadata
+from oddpair.retrieval.formats.metadata import MetadataSource, read_metadata, take_successes
 from oddpair.retrieval.places import Place
 
 EXCHANGED = (
@@ -35,6 +35,7 @@ def open_laion(place: Place) -> MetadataSource:
 
     The uid is a column of that name, else LAION's ``hash`` as 16 hex digits, else the hash of address and
     caption. ``hash`` is taken as it is and not computed again: releases may mend a caption and keep the id.
+    Of img2dataset's tables, which list failures too, the rows with status ``success`` are the corpus.
 
     Raises:
         Refusal: If there are no such files, or they do not agree on their columns.
@@ -42,10 +43,10 @@ def open_laion(place: Place) -> MetadataSource:
     files = [name for name in place.names if name.endswith(".parquet")]
     if not files:
         raise Refusal(f"{place.root} holds no .parquet file: give a folder of metadata")
-    source = read_metadata(place.root, files, layout="laion")
+    source = take_successes(read_metadata(place.root, files, layout="laion"))
     names = set(source.schema.names)
     sized, joined = {"WIDTH", "HEIGHT"} <= names, names & {"punsafe", "pwatermark"}
-    return replace(source, notes=(EXCHANGED,)) if sized and not joined else source
+    return replace(source, notes=(*source.notes, EXCHANGED)) if sized and not joined else source
 
 
 def write_laion(path: Path, table: pa.Table) -> None:

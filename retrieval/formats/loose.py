@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.formats.clean import MAX_CAPTION
+from oddpair.retrieval.stores import identify_file
 
 MAX_BYTES = 1 << 28
 
@@ -48,6 +49,18 @@ class LooseFiles:
             return path
         # A store is asked; the local file has been looked at.
         return b"" if isinstance(path, Path) or path.is_file() else _MISSING
+
+    def identify(self, name: str) -> str:
+        """Return what changes with the content of a file, or the reason why there is none."""
+        path = self.find(name)
+        if isinstance(path, str):
+            return path
+        try:
+            return identify_file(path)
+        except Refusal as refusal:
+            if isinstance(refusal.__cause__, FileNotFoundError):
+                return _MISSING
+            raise
 
     def read(self, name: str) -> bytes | str:
         """Return the bytes of a picture file, or the reason why there are none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,32 +13,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.formats.clean import Identity, choose_identity, clean
-from oddpair.retrieval.formats.parquet import DamagedTable, read_footers, stream_table
-from oddpair.retrieval.formats.schemas import conform, require_one_schema
+from oddpair.retrieval.formats.clean import Identity, clean, find_identity
+from oddpair.retrieval.formats.downloads import count_successes, find_successes
+from oddpair.retrieval.formats.parquet import ROWS_PER_BATCH, DamagedTable, read_footers, stream_table
+from oddpair.retrieval.formats.schemas import IDS, conform, widen_schemas
 from oddpair.retrieval.samples import Bad, Batch, Sample
 from oddpair.retrieval.stores import identify_file
 
 KEY_DIGITS = 9
+
+_COUNTED_AT_ONCE = 16
 
 _CANONICAL = ("uid", "key", "caption")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataSource:
-    """Parquet files of one release; a ``Source`` without pictures. The key of a row is its number in the file.
+    """Parquet files of one release; a ``Source`` without pictures.
+
+    The key of a row is its number in the file; where the files are the tables of a download, its own.
 
     Attributes:
         root: Folder that the files are relative to.
         layout: Name of the layout.
         shards: Files, without ``.parquet``.
-        sizes: Rows of each file by its footer; where that is damaged, by another file beside it, or 0.
+        sizes: Rows of each file by its footer, of a download those with status ``success``; where a file is
+            damaged, by another file beside it, or 0.
         schema: Columns of all files, under their own names.
         url: Name of the column of addresses; ``None`` if there is none.
         caption: Name of the column of captions.
         identity: What uids are made from.
         damaged: What is wrong with each file, ``""`` for nothing.
         notes: What a user should know.
+        download: Whether the files are tables of img2dataset, which list what could not be downloaded too.
     """
 
     root: Path
@@ -52,6 +60,7 @@ class MetadataSource:
     notes: tuple[str, ...] = ()
     captioned: bool = True
     pictures: bool = False
+    download: bool = False
     embedded: bool = False
 
     def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
@@ -60,6 +69,10 @@ class MetadataSource:
         Raises:
             Refusal: If there is no such column, or the file has changed since it was opened.
         """
+        yield from self._read(shard, columns, ROWS_PER_BATCH)
+
+    def _read(self, shard: str, columns: Sequence[str] | None, most: int) -> Iterator[Batch]:
+        """Read batches that are made from ``most`` rows of the file, or fewer."""
         index, file = self.shards.index(shard), f"{shard}.parquet"
         asked = self._choose_columns(columns)
         sources = {name: self._source_of(name) for name in asked}
@@ -70,18 +83,25 @@ class MetadataSource:
             return
         identifier = "url" if self.identity == "url and caption" else self.identity
         needed = {"caption": self.caption, identifier: self._source_of(identifier)}
-        done, size = 0, self.sizes[index]
+        if self.download:
+            needed |= {"key": "key", "status": "status"}
+        row, done, size = 0, 0, self.sizes[index]
         try:
-            for part in stream_table(
-                self.root / file, list(dict.fromkeys([*needed.values(), *sources.values()]))
-            ):
+            names = list(dict.fromkeys([*needed.values(), *sources.values()]))
+            for part in stream_table(self.root / file, names, rows=most):
                 part = conform(part, self.schema, str(self.root / file))
-                if done + part.num_rows > size:
+                listed = find_successes(part).to_numpy() if self.download else np.arange(part.num_rows)
+                if done + len(listed) > size:
                     raise self._changed(file)
                 columns_of = {name: part[source] for name, source in {**needed, **sources}.items()}
-                table = pa.table({"key": number_rows(done, part.num_rows), **columns_of})
-                batch = clean(table, file=file, first_row=done, identity=self.identity)
-                done += part.num_rows
+                table = pa.table({"key": number_rows(row, part.num_rows), **columns_of})
+                if self.download:
+                    table = table.take(pa.array(listed))
+                batch = clean(
+                    table, file=file, first_row=0, identity=self.identity, rows=(listed + row).tolist()
+                )
+                row += part.num_rows
+                done += len(listed)
                 yield Batch(table=batch.table.select([*_CANONICAL, *asked]), bad=batch.bad)
         except DamagedTable as error:
             rest = Bad(file=file, row=error.row, rows=size - done, reason=error.reason)
@@ -156,7 +176,7 @@ def read_metadata(root: Path, files: Sequence[str], *, layout: str) -> MetadataS
         first = footers[0]
         assert isinstance(first, DamagedTable)
         raise Refusal(f"{root / files[0]}: {first.reason}, as are all {len(files)} files: fetch them again")
-    schema = require_one_schema((str(root / file), schema) for file, (schema, _) in whole)
+    schema = widen_schemas([(str(root / file), schema) for file, (schema, _) in whole], exact=IDS)
     where = root / whole[0][0]
     url, caption = _find(schema, "url"), _find(schema, "caption", "text")
     if caption is None:
@@ -164,18 +184,14 @@ def read_metadata(root: Path, files: Sequence[str], *, layout: str) -> MetadataS
             f"{where} has no column caption, text or TEXT, only "
             f"{', '.join(map(repr, schema.names))}: give a table that has them"
         )
-    identity = choose_identity([*schema.names, *(["url"] if url else [])])
+    types = dict(zip(schema.names, schema.types, strict=True))
+    identity, notes = find_identity({**types, **({"url": types[url]} if url else {})}, where)
     if identity is None:
         raise Refusal(f"{where} has no column uid, hash or url to make ids from: add one of them")
-    text = [caption, *([url] if url else []), *(["uid"] if identity == "uid" else [])]
-    for name in text:
+    for name in [caption, *([url] if url else [])]:
         kind = schema.field(name).type
         if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
             raise Refusal(f"{where} has {kind} in column {name!r}, needed string: write the table anew")
-    if identity == "hash" and not pa.types.is_int64(schema.field("hash").type):
-        raise Refusal(
-            f"{where} has {schema.field('hash').type} in column 'hash', needed int64: use LAION's own table"
-        )
     return MetadataSource(
         root=root,
         layout=layout,
@@ -186,6 +202,46 @@ def read_metadata(root: Path, files: Sequence[str], *, layout: str) -> MetadataS
         caption=caption,
         identity=identity,
         damaged=tuple(footer.reason if isinstance(footer, DamagedTable) else "" for footer in footers),
+        notes=notes,
+    )
+
+
+def take_successes(source: MetadataSource) -> MetadataSource:
+    """Leave out what could not be downloaded, if the files are tables of img2dataset; else return the source.
+
+    Args:
+        source: Files that may list failures too: they have columns ``key`` and ``status`` of strings.
+
+    Returns:
+        The source, whose sizes count the successes.
+    """
+    kinds = [source.schema.field(name).type for name in ("key", "status") if name in source.schema.names]
+    if kinds != [pa.string(), pa.string()]:
+        return source
+
+    def count(index: int) -> tuple[int, str]:
+        if source.damaged[index]:
+            return 0, source.damaged[index]
+        try:
+            return count_successes(source.root / f"{source.shards[index]}.parquet"), ""
+        except DamagedTable as error:
+            return 0, error.reason
+
+    with ThreadPoolExecutor(_COUNTED_AT_ONCE) as pool:
+        found = list(pool.map(count, range(len(source.shards))))
+    failures = sum(
+        rows - size for rows, (size, reason) in zip(source.sizes, found, strict=True) if not reason
+    )
+    told = (
+        f"tables of a download without its pictures; {failures:,} of their rows are no success and left out"
+    )
+    return replace(
+        source,
+        layout="img2dataset-table",
+        sizes=tuple(size for size, _ in found),
+        damaged=tuple(reason for _, reason in found),
+        notes=(*source.notes, told),
+        download=True,
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
@@ -20,6 +21,10 @@ _BYTES_PER_BATCH = 64 << 20
 # Arrow would otherwise load every column of a row group whole, and with pre_buffer of the whole file.
 _BYTES_PER_READ = 1 << 20
 _FOOTERS_AT_ONCE = 16
+# To look into a group of rows that is no larger would take longer than reading it in shorter batches.
+_SMALL_GROUP = 1 << 16
+# Bytes of text in a row that no batch is made shorter for.
+_SHORT = _BYTES_PER_BATCH // ROWS_PER_BATCH
 
 
 class DamagedTable(Exception):  # noqa: N818
@@ -79,7 +84,7 @@ def stream_table(
             )
         chosen = names if columns is None else list(dict.fromkeys(columns))
         batches = file.iter_batches(
-            batch_size=_choose_batch(file, chosen, rows),
+            batch_size=_choose_batch(path, file, chosen, rows),
             columns=None if columns is None else chosen,
         )
         while True:
@@ -98,7 +103,11 @@ def stream_table(
             )
 
 
-def _choose_batch(file: pq.ParquetFile, columns: Sequence[str], most: int) -> int:
+def _choose_batch(path: Path, file: pq.ParquetFile, columns: Sequence[str], most: int) -> int:
+    """Choose how many rows are read at a time, so that they do not take much memory."""
+    text = [field.name for field in file.schema_arrow if field.name in columns and _is_text(field.type)]
+    if text:
+        most = max(1, min(most, _BYTES_PER_BATCH // _find_longest(path, file, text)))
     large = {field.name for field in file.schema_arrow if _may_hold_pictures(field.type)}
     if large and large.isdisjoint(columns):
         return most
@@ -106,6 +115,39 @@ def _choose_batch(file: pq.ParquetFile, columns: Sequence[str], most: int) -> in
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     largest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
     return max(1, min(most, _BYTES_PER_BATCH // max(largest, 1)))
+
+
+def _find_longest(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """Return how many bytes of text a row may have at most that repeats what stands in dictionaries.
+
+    A dictionary holds a long text once for as many rows as there are, and a small file much more than memory.
+    """
+    longest = _SHORT
+    with _opened(path, footer=file.metadata, dictionaries=columns) as repeated:
+        for group in range(file.metadata.num_row_groups):
+            # All texts of a group together are no shorter than the longest of its dictionaries.
+            size = file.metadata.row_group(group).total_byte_size
+            if size <= max(longest, _SMALL_GROUP):
+                longest = max(longest, min(size, _SMALL_GROUP))
+                continue
+            try:
+                # With the first row comes the dictionary, whole.
+                first = next(repeated.iter_batches(batch_size=1, row_groups=[group], columns=columns), None)
+            except (pa.ArrowException, *store_errors()):
+                # Damage is told by who reads the rows.
+                continue
+            if first is not None:
+                longest = max(longest, sum(_longest_of(column) for column in first.columns))
+    return longest
+
+
+def _longest_of(column: pa.Array) -> int:
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    return pc.max(pc.binary_length(texts)).as_py() or 0
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _may_hold_pictures(kind: pa.DataType) -> bool:
@@ -120,7 +162,9 @@ def _read_footer_or_damage(path: Path) -> tuple[pa.Schema, int] | DamagedTable:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(
+    path: Path, *, footer: pq.FileMetaData | None = None, dictionaries: Sequence[str] = ()
+) -> Iterator[pq.ParquetFile]:
     remote = None
     try:
         # Arrow reads a local file faster by its name than through Python.
@@ -130,8 +174,11 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             page_checksum_verification=True,
             pre_buffer=False,
             buffer_size=_BYTES_PER_READ,
+            metadata=footer,
+            read_dictionary=list(dictionaries),
         ) as file:
-            _check_footer(path, file)
+            if footer is None:
+                _check_footer(path, file)
             yield file
     except UnicodeDecodeError as error:
         raise DamagedTable("no parquet file, or damaged (a name in it is not UTF-8)", 0) from error

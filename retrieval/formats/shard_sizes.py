@@ -14,12 +14,12 @@ from oddpair.retrieval.places import Place
 from oddpair.retrieval.stores import store_errors, unreadable
 
 
-def find_sizes(place: Place, shards: Sequence[str]) -> tuple[tuple[int, ...], int]:
+def find_sizes(place: Place, tars: Sequence[str]) -> tuple[tuple[int, ...], int]:
     """Find how many samples each tar should hold.
 
     Args:
         place: Where they are.
-        shards: Names without ``.tar``, relative to the place.
+        tars: Their names, relative to the place, with an ending of four characters.
 
     Returns:
         The successes of ``SHARD_stats.json``, else the number in ``sizes.json`` of its folder, else what is
@@ -28,7 +28,7 @@ def find_sizes(place: Place, shards: Sequence[str]) -> tuple[tuple[int, ...], in
     Raises:
         Refusal: If ``sizes.json`` lists tars that are not there, or not all that are.
     """
-    names = set(place.names)
+    names, shards = set(place.names), [tar[:-4] for tar in tars]
     with ThreadPoolExecutor(16) as pool:
         with_stats = [shard for shard in shards if f"{shard}_stats.json" in names]
         if place.explicit:
@@ -40,18 +40,18 @@ def find_sizes(place: Place, shards: Sequence[str]) -> tuple[tuple[int, ...], in
             )
         )
     for folder in sorted({shard.rpartition("/")[0] for shard in shards if shard not in sizes}):
-        sizes = {**_read_sizes(place, folder, shards), **sizes}
-    unknown = [shard for shard in shards if shard not in sizes]
+        sizes = {**_read_sizes(place, folder, tars), **sizes}
+    unknown = [tar for tar in tars if tar[:-4] not in sizes]
     if unknown:
         with track("counting the samples of tars", len(unknown), "tars") as progress:
-            for shard in unknown:
-                with open_tar(place.root / f"{shard}.tar") as (index, _):
-                    sizes[shard] = len(index.entries) if index.ended else 0
+            for tar in unknown:
+                with open_tar(place.root / tar) as (index, _):
+                    sizes[tar[:-4]] = len(index.entries) if index.ended else 0
                 progress.advance()
     return tuple(sizes[shard] for shard in shards), len(unknown)
 
 
-def _read_sizes(place: Place, folder: str, shards: Sequence[str]) -> dict[str, int]:
+def _read_sizes(place: Place, folder: str, tars: Sequence[str]) -> dict[str, int]:
     name = f"{folder}/sizes.json" if folder else "sizes.json"
     path = place.root / name
     try:
@@ -66,7 +66,7 @@ def _read_sizes(place: Place, folder: str, shards: Sequence[str]) -> dict[str, i
         isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes.values()
     ):
         raise Refusal(f"{path} is no list of tars and numbers of samples: write it anew")
-    ours = {shard.rpartition("/")[2] + ".tar" for shard in shards if shard.rpartition("/")[0] == folder}
+    ours = {tar.rpartition("/")[2] for tar in tars if tar.rpartition("/")[0] == folder}
     missing, unlisted = sorted(sizes.keys() - ours), sorted(ours - sizes.keys())
     if missing and not place.explicit:
         raise Refusal(
@@ -77,4 +77,4 @@ def _read_sizes(place: Place, folder: str, shards: Sequence[str]) -> dict[str, i
             f"{path} does not list {', '.join(unlisted[:5])} ({len(unlisted)} in all): take them away, or list them"
         )
     prefix = f"{folder}/" if folder else ""
-    return {prefix + tar.removesuffix(".tar"): size for tar, size in sizes.items() if tar in ours}
+    return {prefix + tar[:-4]: size for tar, size in sizes.items() if tar in ours}

@@ -11,7 +11,7 @@ BLOCK = 512
 RECORD = 20 * BLOCK
 ZEROS = bytes(BLOCK)
 
-_LONGEST_EXTENSION = 1 << 20
+_LONGEST_EXTENSION = 1 << 16
 _SPECIAL = {
     b"1": "a link",
     b"2": "a link",
@@ -144,13 +144,17 @@ def _read_extension(file: BinaryIO, kind: bytes, length: int, offset: int) -> di
         return {"path": _text(data)} if kind == b"L" else {}
     records: dict[str, str] = {}
     try:
-        while data:
-            size = int(data[: data.index(b" ")])
-            record, data = data[:size], data[size:]
-            if len(record) != size or not record.endswith(b"\n"):
+        start = 0
+        while start < length:
+            space = data.index(b" ", start)
+            if not data[start:space].isdigit():
                 raise ValueError("record length")
-            key, _, value = record[record.index(b" ") + 1 : -1].decode(errors="replace").partition("=")
+            stop = start + int(data[start:space])
+            if not space < stop <= length or data[stop - 1] != ord("\n"):
+                raise ValueError("record length")
+            key, _, value = data[space + 1 : stop - 1].decode(errors="replace").partition("=")
             records[key] = value
+            start = stop
     except ValueError as error:
         raise Damage(f"is damaged in the extended header at byte {offset}") from error
     if any(key.startswith("GNU.sparse") for key in records):

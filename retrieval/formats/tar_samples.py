@@ -54,20 +54,21 @@ def read_picture(
     Args:
         file: The archive.
         entry: The sample.
-        caption: What its txt member must say, if it has one, up to 10,000 characters; ``None`` for anything.
+        caption: What its txt member must say, up to 10,000 characters; ``None`` for anything, or no such member.
         digest: Hash of the picture in hex; ``None`` if that is not known.
 
     Returns:
         The picture as stored.
 
     Raises:
-        BadSample: If the sample has a fault, another caption or another hash.
+        BadSample: If the sample has a fault, no caption or another one, or another hash.
     """
     if entry.fault is not None:
         raise BadSample(entry.fault)
-    text = entry.members.get("txt")
-    if caption is not None and text is not None:
-        found = read_member(file, text).decode(errors="surrogateescape")
+    if caption is not None:
+        if "txt" not in entry.members:
+            raise BadSample(f"sample {entry.key} holds no txt, its table has a caption")
+        found = read_member(file, entry.members["txt"]).decode(errors="surrogateescape")
         if found[:MAX_CAPTION] != caption:
             raise BadSample(f"sample {entry.key} has another caption in the tar than in the table")
     picture = read_member(file, entry.picture)

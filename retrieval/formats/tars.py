@@ -11,7 +11,6 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,13 +19,15 @@ from typing import BinaryIO, NamedTuple
 
 from oddpair.errors import Refusal
 from oddpair.files import atomic
+from oddpair.retrieval.formats.loose import MAX_BYTES
 from oddpair.retrieval.formats.tar_headers import BLOCK, RECORD, ZEROS, Damage, Header, walk_headers
 from oddpair.retrieval.stores import store_errors, unreadable
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 TEXTS = ("json", "txt")
 
-_NAME = re.compile(r"([^./\\\x00-\x1f\x7f\ufffd]+)\.([A-Za-z0-9_]+)")
+_LARGEST = {**dict.fromkeys(PICTURES, MAX_BYTES), **dict.fromkeys(TEXTS, 1 << 24)}
+_STRANGE = re.compile(r"[\\\x00-\x1f\x7f\ufffd]")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 # A walk reads headers with gaps between them: a larger buffer would read the pictures too.
 _BUFFER = 4 * BLOCK
@@ -44,7 +45,7 @@ class Entry:
     """One sample of an archive.
 
     Attributes:
-        key: Name of its members up to the dot.
+        key: Path of its members up to the first dot of the name.
         offset: Byte of its first header.
         members: Where the content of each suffix, such as ``jpg``, lies.
         fault: Why the sample cannot be used; ``None`` if it can.
@@ -76,6 +77,14 @@ class TarIndex:
     size: int
     damage: str | None
     ended: bool
+
+    @property
+    def dotted(self) -> str | None:
+        """Name of the first member of a sample that has several dots, and is passed over; ``None`` if none has."""
+        names = (
+            f"{entry.key}.{suffix}" for entry in self.entries for suffix in entry.members if "." in suffix
+        )
+        return next(names, None)
 
     @property
     def break_off(self) -> str:
@@ -152,11 +161,13 @@ def read_member(file: BinaryIO, span: Span) -> bytes:
 def index_tar(file: BinaryIO, name: str) -> TarIndex:
     """Walk over all headers of an archive and tell where each sample lies and what is wrong.
 
-    A sample is a run of members ``KEY.SUFFIX``. It has a fault if it lacks a picture or has two, lacks a json
-    or txt that half of the samples or more have, is there twice, or has a member that is a link, a folder or
-    named like a path: the other samples of such an archive are whole, and stay. A damaged or sparse header
-    leaves nothing behind it to be trusted. Keys with neither picture nor text (``README``, ``1.pkl``) and hidden
-    members (``./``, ``._1.jpg``) are no samples.
+    A sample is a run of members ``KEY.SUFFIX``; a folder before the name is part of the key. It has a fault if
+    it lacks a picture or has two, is there twice, has a picture of more than 256 MiB or a text of more than 16,
+    or has a member that is a link, a folder or named like a path out of the archive: the other samples of such an
+    archive are whole, and stay. So has the last sample of an archive without end mark that lacks a text which
+    others have. A damaged or sparse header leaves nothing behind it to be trusted. Keys with neither picture nor
+    text (``README``, ``1.pkl``) and hidden members (``./``, ``._1.jpg``) are no samples; members with several
+    dots (``1.seg.png``) are passed over beside the others of their key.
 
     Args:
         file: The archive, seekable: ustar, GNU or pax, not compressed.
@@ -166,8 +177,8 @@ def index_tar(file: BinaryIO, name: str) -> TarIndex:
         The index; its damage names the byte.
 
     Raises:
-        Refusal: If the archive is compressed, a name has several dots, which would merge samples, or the
-            members of a sample lie apart.
+        Refusal: If the archive is compressed, names with several dots would merge samples, or the members of a
+            sample lie apart.
     """
     runs: list[Entry] = []
     damage: str | None = None
@@ -177,15 +188,16 @@ def index_tar(file: BinaryIO, name: str) -> TarIndex:
             if header is None:
                 ended = True
             else:
-                _add(runs, header, name)
+                _add(runs, header)
     except Damage as found:
         damage = str(found)
         file.seek(0)
         if not runs and file.read(8).startswith(_COMPRESSED):
             raise Refusal(f"{name} is compressed; a shard is a plain .tar: unpack it first") from found
+    _require_apart(runs, name)
     _require_sorted(runs, name)
     size = file.seek(0, os.SEEK_END)
-    return TarIndex(entries=tuple(_find_faults(runs)), size=size, damage=damage, ended=ended)
+    return TarIndex(entries=tuple(_find_faults(runs, ended)), size=size, damage=damage, ended=ended)
 
 
 def has_end(path: Path) -> bool:
@@ -206,30 +218,57 @@ def has_end(path: Path) -> bool:
         return False
 
 
-def _add(runs: list[Entry], header: Header, name: str) -> None:
-    plain = header.name.removeprefix("./")
-    base = plain.rstrip("/").rpartition("/")[2]
-    if base.startswith(".") or not base:
-        return
-    key, _, suffix = base.partition(".")
-    if "." in suffix:
-        raise Refusal(
-            f"{name} holds {header.name!r} at byte {header.offset}; readers cut names at the first dot, which would "
-            f"merge samples of the key {key!r}: write the shard anew with keys without dots"
-        )
-    fault = None
-    if header.special is not None:
-        fault = f"{header.name!r} at byte {header.offset} is {header.special}, no plain file"
-    elif _NAME.fullmatch(plain) is None:
-        fault = f"{header.name!r} at byte {header.offset} is no name KEY.SUFFIX without a folder"
-    last = runs[-1] if runs else None
+def _add(runs: list[Entry], header: Header) -> None:
+    parts = header.name.removeprefix("./").rstrip("/").split("/")
+    stem, _, suffix = parts[-1].partition(".")
     suffix = suffix.lower()
+    if not stem or not suffix:
+        return
+    # A name that leads elsewhere is still told as a fault of the sample that it would have been part of.
+    key = stem if _leads_out(parts) else "/".join([*parts[:-1], stem])
+    last = runs[-1] if runs else None
+    fault = _judge(header, parts, suffix)
     # A suffix that comes again begins a second copy of the sample.
     if last is None or last.key != key or suffix in last.members:
         runs.append(Entry(key=key, offset=header.offset, members={}, fault=fault))
     elif fault is not None and last.fault is None:
         runs[-1] = replace(last, fault=fault)
     runs[-1].members[suffix] = Span(header.content, header.size)
+
+
+def _judge(header: Header, parts: list[str], suffix: str) -> str | None:
+    place = f"{header.name!r} at byte {header.offset}"
+    if header.special is not None:
+        return f"{place} is {header.special}, no plain file"
+    if _leads_out(parts):
+        return f"{place} is no name KEY.SUFFIX of a file inside the archive"
+    if header.size > _LARGEST.get(suffix, header.size):
+        return f"{place} holds {header.size:,} bytes, more than {_LARGEST[suffix] >> 20} MiB"
+    return None
+
+
+def _leads_out(parts: list[str]) -> bool:
+    return any(part in ("", ".", "..") or _STRANGE.search(part) is not None for part in parts)
+
+
+def _require_apart(runs: list[Entry], name: str) -> None:
+    for run in runs:
+        dotted = _find_dotted(run, PICTURES)
+        plain = [suffix for suffix in run.members if suffix in PICTURES]
+        # Beside a plain picture it is another view of the sample, unless it brings a text of its own.
+        told = {suffix.rpartition(".")[0] for suffix in _find_dotted(run, TEXTS)}
+        own = [suffix for suffix in dotted if suffix.rpartition(".")[0] in told]
+        if (len(dotted) > 1 and not plain) or (plain and own):
+            first, second = (f"{run.key}.{suffix}" for suffix in (plain + own if plain else dotted)[:2])
+            raise Refusal(
+                f"{name} holds {first!r} at byte {run.members[first[len(run.key) + 1 :]].offset - BLOCK}; readers cut "
+                f"names at the first dot, which would merge it with {second!r}: write the shard anew with keys without "
+                "dots"
+            )
+
+
+def _find_dotted(run: Entry, endings: tuple[str, ...]) -> list[str]:
+    return [suffix for suffix in run.members if "." in suffix and suffix.rpartition(".")[2] in endings]
 
 
 def _require_sorted(runs: list[Entry], name: str) -> None:
@@ -243,22 +282,34 @@ def _require_sorted(runs: list[Entry], name: str) -> None:
             )
 
 
-def _find_faults(runs: list[Entry]) -> Iterator[Entry]:
-    runs = [run for run in runs if any(suffix in PICTURES + TEXTS for suffix in run.members)]
+def _find_faults(runs: list[Entry], ended: bool) -> Iterator[Entry]:
+    runs = [
+        run
+        for run in runs
+        if any(suffix in PICTURES + TEXTS for suffix in run.members) or _find_dotted(run, PICTURES)
+    ]
     copies: dict[str, list[int]] = {}
     for run in runs:
         copies.setdefault(run.key, []).append(run.offset)
-    having = Counter(suffix for run in runs for suffix in run.members if suffix in TEXTS)
-    usual = [suffix for suffix in TEXTS if having[suffix] and 2 * having[suffix] >= len(runs)]
-    for run in runs:
-        pictures = sum(suffix in PICTURES for suffix in run.members)
-        lacking = next((suffix for suffix in usual if suffix not in run.members), None)
+    for place, run in enumerate(runs):
         fault = run.fault
         if len(copies[run.key]) > 1:
             offsets = " and ".join(str(offset) for offset in copies[run.key][:2])
             fault = f"key {run.key} is there {len(copies[run.key])} times, at bytes {offsets}"
-        elif fault is None and pictures != 1:
-            fault = f"sample {run.key} holds {pictures} pictures, needed one jpg, png or webp"
-        elif fault is None and lacking is not None:
-            fault = f"sample {run.key} holds no {lacking}, which its neighbours have"
+        elif fault is None:
+            fault = _judge_pictures(run)
+        if fault is None and not ended and place == len(runs) - 1:
+            there = {suffix for other in runs for suffix in other.members}
+            lacking = next((name for name in TEXTS if name in there and name not in run.members), None)
+            fault = None if lacking is None else f"sample {run.key} holds no {lacking}, which others have"
         yield run if fault is run.fault else replace(run, fault=fault)
+
+
+def _judge_pictures(run: Entry) -> str | None:
+    count = sum(suffix in PICTURES for suffix in run.members)
+    if count == 1:
+        return None
+    dotted = _find_dotted(run, PICTURES)
+    if dotted and not count:
+        return f"sample {run.key} holds a picture named '{run.key}.{dotted[0]}', needed a name with one dot"
+    return f"sample {run.key} holds {count} pictures, needed one jpg, png or webp"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import pyarrow as pa
 
 from oddpair.errors import Refusal
 from oddpair.progress import say
-from oddpair.retrieval.formats.clean import choose_identity, clean
-from oddpair.retrieval.formats.json_rows import JsonRow, build_columns, read_row
+from oddpair.retrieval.formats.clean import clean
+from oddpair.retrieval.formats.json_rows import JsonRow, TarIdentity, build_columns, read_row
 from oddpair.retrieval.formats.shard_sizes import find_sizes
 from oddpair.retrieval.formats.tar_samples import BadSample, read_picture
 from oddpair.retrieval.formats.tars import TarIndex, index_tar, open_tar
@@ -23,11 +22,18 @@ from oddpair.retrieval.places import Place, require_no_gaps
 from oddpair.retrieval.samples import Bad, Batch, Sample
 from oddpair.retrieval.stores import identify_file, store_errors, unreadable
 
-TarIdentity = Literal["uid", "hash", "url and caption", "bytes"]
-
 # The first samples of a shard lie in its first megabytes; of a remote one no more is fetched to look at them.
 _HEAD = 4 << 20
 _LOOKED_AT = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """The first good samples of a tar, a name with several dots, and the first thing that is wrong."""
+
+    rows: tuple[JsonRow, ...] = ()
+    dotted: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +41,13 @@ class WebdatasetSource:
     """A corpus of tars; the fields are those of ``Source``.
 
     Attributes:
-        identity: What uids are made from: fields of the json members, or the bytes of the pictures.
+        tars: Files of the shards.
+        identity: What the uid of the first sample is made of; each sample decides for itself.
     """
 
     root: Path
     shards: tuple[str, ...]
+    tars: tuple[str, ...]
     sizes: tuple[int, ...]
     captioned: bool
     notes: tuple[str, ...]
@@ -49,7 +57,7 @@ class WebdatasetSource:
     embedded: bool = False
 
     def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
-        """Read what a shard says of its pictures, in one batch; pictures are read if they are the ids.
+        """Read what a shard says of its pictures, in one batch; pictures are read where they are the ids.
 
         Args:
             shard: One of ``shards``.
@@ -61,7 +69,7 @@ class WebdatasetSource:
         Raises:
             Refusal: If the tar is compressed or unsorted, has keys with dots, or no sample has a field asked for.
         """
-        with open_tar(self.root / f"{shard}.tar") as (index, file):
+        with open_tar(self.root / self._tar(shard)) as (index, file):
             bad = self._judge(shard, index)
             if bad is not None:
                 yield Batch(table=self._build(shard, [], columns).table, bad=(bad,))
@@ -82,7 +90,7 @@ class WebdatasetSource:
         Raises:
             Refusal: As ``scan``.
         """
-        tar = f"{shard}.tar"
+        tar = self._tar(shard)
         with open_tar(self.root / tar) as (index, file):
             worse = self._judge(shard, index)
             if worse is not None:
@@ -107,12 +115,15 @@ class WebdatasetSource:
 
     def only(self, shard: str) -> WebdatasetSource:
         """Return the same source with one shard, which is all that the worker of that shard need be sent."""
-        return replace(self, shards=(shard,), sizes=(self._size(shard),))
+        return replace(self, shards=(shard,), tars=(self._tar(shard),), sizes=(self._size(shard),))
 
     def identify(self, shard: str) -> dict[str, str]:
         """Name the tar of a shard, with what changes when its content does and the samples it should hold."""
-        tar = f"{shard}.tar"
+        tar = self._tar(shard)
         return {tar: f"{identify_file(self.root / tar)}, {self._size(shard)} samples"}
+
+    def _tar(self, shard: str) -> str:
+        return self.tars[self.shards.index(shard)]
 
     def _size(self, shard: str) -> int:
         return self.sizes[self.shards.index(shard)]
@@ -128,7 +139,7 @@ class WebdatasetSource:
                 reason += "; how many samples it should hold is not known"
         elif n_found > size:
             reason = f"holds {n_found} samples, it should hold {size}"
-        return None if reason is None else Bad(file=f"{shard}.tar", reason=reason, rows=size)
+        return None if reason is None else Bad(file=self._tar(shard), reason=reason, rows=size)
 
     def _gather(
         self, shard: str, index: TarIndex, file: BinaryIO, columns: Sequence[str] | None
@@ -138,16 +149,16 @@ class WebdatasetSource:
         for entry in index.entries:
             try:
                 row = read_row(file, entry, columns)
-                if self.identity == "bytes":
+                picture = None
+                if row.identity == "bytes":
                     picture = read_picture(file, entry, digest=row.digest)
-                    row = replace(row, uid=hashlib.sha256(picture).hexdigest()[:32])
-                rows.append(row)
+                rows.append(replace(row, uid=row.make_uid(picture)))
             except BadSample as found:
-                bad.append(Bad(file=f"{shard}.tar", offset=entry.offset, reason=str(found)))
+                bad.append(Bad(file=self._tar(shard), offset=entry.offset, reason=str(found)))
         missing = self._size(shard) - len(index.entries)
         if missing:
             reason = f"holds {len(index.entries)} samples, it should hold {self._size(shard)}"
-            bad.append(Bad(file=f"{shard}.tar", reason=reason, rows=missing))
+            bad.append(Bad(file=self._tar(shard), reason=reason, rows=missing))
         return rows, bad
 
     def _build(self, shard: str, rows: list[JsonRow], columns: Sequence[str] | None) -> Batch:
@@ -155,17 +166,13 @@ class WebdatasetSource:
             "key": pa.array([row.entry.key for row in rows], pa.string()),
             "caption": pa.array([row.caption for row in rows], pa.string()),
             "uid": pa.array([row.uid for row in rows], pa.string()),
-            "hash": pa.array([row.hash for row in rows], pa.int64()),
-            "url": pa.array([row.url for row in rows], pa.string()),
         }
-        identity = "uid" if self.identity == "bytes" else self.identity
-        fields = build_columns(rows, columns, f"{self.root / shard}.tar")
-        needed = {name: made[name] for name in ("key", "caption", *identity.split(" and "))}
+        fields = build_columns(rows, columns, str(self.root / self._tar(shard)))
         batch = clean(
-            pa.table({**needed, **{name: fields[name] for name in fields if name not in needed}}),
-            file=f"{shard}.tar",
+            pa.table({**made, **{name: fields[name] for name in fields if name not in made}}),
+            file=self._tar(shard),
             first_row=0,
-            identity=identity,
+            identity="uid",
             captioned=self.captioned,
         )
         asked = [name for name in fields if name not in ("uid", "key", "caption")]
@@ -179,14 +186,15 @@ class WebdatasetSource:
 
 
 def open_webdataset(place: Place) -> WebdatasetSource:
-    """Open tars of samples; their heads tell whether there are captions and what uids can be made from.
+    """Open tars of samples; their heads tell whether there are captions.
 
-    The uid is ``uid`` of the json members; else LAION's ``hash``; else made from ``url`` and caption; else the
-    first 32 hex digits of the picture's SHA-256. The caption is the txt member, else ``caption`` or ``text`` of
-    the json. The samples of a shard are counted by its ``_stats.json``, else by ``sizes.json``, else in the tar.
+    The uid of a sample is ``uid`` of its json member; else LAION's ``hash``; else made from ``url`` and caption;
+    else, without an address, the first 32 hex digits of the picture's SHA-256. The caption is the txt member, else
+    ``caption`` or ``text`` of the json. The samples of a shard are counted by its ``_stats.json``, else by
+    ``sizes.json``, else in the tar.
 
     Args:
-        place: Where they are.
+        place: Where they are; tables beside them are not read.
 
     Returns:
         The source.
@@ -195,55 +203,71 @@ def open_webdataset(place: Place) -> WebdatasetSource:
         Refusal: If shards are missing in the numbering or in ``sizes.json``, there is not one sample, or a tar
             that is looked into is compressed, unsorted or has keys with dots.
     """
-    shards = tuple(sorted(name.removesuffix(".tar") for name in place.names if name.endswith(".tar")))
-    if all(shard.isdecimal() for shard in shards):
-        require_no_gaps(place, shards)
-    sizes, counted = find_sizes(place, shards)
-    head = next((head for head in (_look(place.root / f"{shard}.tar") for shard in shards) if head), None)
-    if head is None or not any(sizes):
+    tars = tuple(sorted(name for name in place.names if name.lower().endswith(".tar")))
+    shards = tuple(tar[:-4] for tar in tars)
+    twice = next((one for one, other in pairwise(sorted(shards)) if one == other), None)
+    if twice is not None:
+        raise Refusal(f"{place.root} holds {twice}.tar in two spellings of its ending: take one of them away")
+    require_no_gaps(place, shards)
+    sizes, counted = find_sizes(place, tars)
+    heads = [_Head()]
+    for tar in tars:
+        heads.append(_look(place.root / tar))
+        if heads[-1].rows:
+            break
+    head = heads[-1]
+    if not head.rows or not any(sizes):
+        reason = next((f" ({one.fault})" for one in heads if one.fault), "")
         raise Refusal(
-            f"{place.root} holds {len(shards)} tars and not one sample with a picture: fetch them again"
+            f"{place.root} holds {len(shards)} tars and not one sample with a picture{reason}: fetch them again"
         )
-    captioned = any(row.caption is not None for row in head)
-    # A field that only some samples have is still what the corpus calls them by.
-    names = [name for name in ("uid", "hash", "url") if any(getattr(row, name) is not None for row in head)]
-    identity = choose_identity(names)
+    captioned = any(row.caption is not None for row in head.rows)
     notes = []
     if not captioned:
         notes.append("There are no captions: samples have no txt, and no caption or text in their json.")
+    if head.dotted is not None:
+        notes.append(f"Members whose names have several dots, such as {head.dotted!r}, are passed over.")
+    if any(name.lower().endswith(".parquet") for name in place.names):
+        notes.append(
+            "The tables beside the tars are passed over: those of img2dataset are named as their tars, by 5 to 8 digits."
+        )
     if counted:
         notes.append(
-            f"The samples of {counted} tars were counted in them: sizes.json beside them would say it."
+            f"{counted:,} tars were read through to count their samples: a sizes.json beside them would save that."
         )
     return WebdatasetSource(
         root=place.root,
         shards=shards,
+        tars=tars,
         sizes=sizes,
         captioned=captioned,
         notes=tuple(notes),
-        identity="bytes" if identity is None or identity == "key" else identity,
+        identity=head.rows[0].identity,
     )
 
 
-def _look(path: Path) -> list[JsonRow]:
-    """Read the first good samples of a tar; none if it is damaged before their end."""
+def _look(path: Path) -> _Head:
+    """Look at the first samples of a tar; none is good if it is damaged before their end."""
     try:
         with path.open("rb") as source:
-            head = io.BytesIO(source.read(_HEAD))
+            data = io.BytesIO(source.read(_HEAD))
     except store_errors() as error:
         raise unreadable(str(path), error) from error
-    found = _read_first(index_tar(head, str(path)), head)
-    if not found and len(head.getbuffer()) == _HEAD:
+    head = _read_first(index_tar(data, str(path)), data)
+    if not head.rows and len(data.getbuffer()) == _HEAD:
         with open_tar(path) as (index, file):
-            found = _read_first(index, file)
-    return found
+            head = _read_first(index, file)
+    return head
 
 
-def _read_first(index: TarIndex, file: BinaryIO) -> list[JsonRow]:
-    found = []
+def _read_first(index: TarIndex, file: BinaryIO) -> _Head:
+    rows: list[JsonRow] = []
+    fault = index.damage
     # The last sample of a head may go on behind it.
     entries = index.entries if index.ended else index.entries[:-1]
     for entry in entries[:_LOOKED_AT]:
-        with suppress(BadSample):
-            found.append(read_row(file, entry, ()))
-    return found
+        try:
+            rows.append(read_row(file, entry, ()))
+        except BadSample as found:
+            fault = fault or str(found)
+    return _Head(rows=tuple(rows), dotted=index.dotted, fault=fault)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from types import FrameType
@@ -49,8 +48,6 @@ def main() -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    # Nothing is fetched from a hub unless a verb is told to.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         sys.exit(app(prog_name="oddpair", standalone_mode=False))
     except _Misuse as error:

@@ -22,6 +22,7 @@ from oddpair.cli_options import (
     TAGS,
     VOCABULARY,
     WORKERS,
+    leave_if_damaged,
     tell,
 )
 from oddpair.errors import Refusal
@@ -55,7 +56,12 @@ def add_corpus_verbs(app: typer.Typer) -> None:
 
 
 def count(
-    corpus: CORPUS, out: OUT, vocabulary: VOCABULARY = None, tags: TAGS = None, subset: SUBSET = None
+    corpus: CORPUS,
+    out: OUT,
+    vocabulary: VOCABULARY = None,
+    tags: TAGS = None,
+    subset: SUBSET = None,
+    max_bad: MAX_BAD = 0.001,
 ) -> None:
     """Count concepts and pairs in captions, and in pictures where there are tags."""
     from oddpair import files
@@ -69,11 +75,13 @@ def count(
     need_folders(opened, out)
     with files.locked(out):
         mined = UnseenPairsRecipe().mined_words
-        found, _ = count_corpus(opened, out, vocabulary=vocabulary, tags=tags, mined_words=mined)
+        done = count_corpus(opened, out, vocabulary=vocabulary, tags=tags, mined_words=mined)
+    found = done.counts
     named = int((found.text > 0).sum())
     tell(
         f"{found.n_captions:,} captions name {named:,} of {len(found.names):,} concepts, {len(found.a):,} pairs: {out}"
     )
+    leave_if_damaged(out, damaged=done.damaged, lost=done.lost, seen=len(opened), max_bad=max_bad)
 
 
 def search(
@@ -84,27 +92,28 @@ def search(
     model: MODEL = REFERENCE,
     pretrained: PRETRAINED = None,
     embeddings: EMBEDDINGS = None,
+    subset: SUBSET = None,
     workers: WORKERS = 2,
 ) -> None:
     """Find the pictures nearest to a text or a picture, exactly; a table here, pictures in an HTML page."""
     from oddpair import files
     from oddpair.commands.paths import need_folders
-    from oddpair.commands.read import embeddings_of, read_corpus, require_encoder
+    from oddpair.commands.read import choose_width, embeddings_of, read_corpus, require_encoder
     from oddpair.commands.search import embed_query, search_corpus, write_sheet
     from oddpair.retrieval.corpus import fingerprint
     from oddpair.retrieval.encoder import load_encoder
 
     if out.is_dir():
         raise Refusal(f"{out} is a folder: give the HTML file to write")
-    opened = read_corpus(corpus)
-    name = f"{opened.root.resolve().name}-{fingerprint(opened)[:12]}"
-    folder = embeddings or out.parent / "embeddings" / name
+    opened = read_corpus(corpus, subset)
+    folder = embeddings or out.parent / "embeddings" / f"{opened.name}-{fingerprint(opened)[:12]}"
     need_folders(opened, folder)
     # The query first: it would be late to refuse it when the corpus is embedded.
     encoder = load_encoder(model, pretrained)
     vector = embed_query(encoder, query)
+    width = choose_width(opened, encoder)
     with files.locked(folder):
-        found = embeddings_of(opened, folder, model, pretrained, workers=workers)
+        found = embeddings_of(opened, folder, model, pretrained, workers=workers, width=width)
     require_encoder(opened, found, encoder)
     hits = search_corpus(found, vector, k)
     for hit in hits:
@@ -127,6 +136,7 @@ def split(
     model: MODEL = REFERENCE,
     pretrained: PRETRAINED = None,
     embeddings: EMBEDDINGS = None,
+    subset: SUBSET = None,
     workers: WORKERS = 2,
 ) -> None:
     """Make the splits of a recipe: manifests with hashes and provenance, and a page that shows them."""
@@ -144,7 +154,7 @@ def split(
         _refuse_unused(
             "unseen-pairs", {"--model": chosen, "--pretrained": pretrained, "--embeddings": embeddings}
         )
-    opened = read_corpus(corpus)
+    opened = read_corpus(corpus, subset)
     need_files(vocabulary, tags)
     folder = embeddings or out / "embeddings"
     need_folders(opened, out, folder)

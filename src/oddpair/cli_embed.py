@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddpair.cli_options import CORPUS, MAX_BAD, OUT, PRETRAINED, SUBSET, WORKERS, tell
+from oddpair.cli_options import CORPUS, MAX_BAD, OUT, PRETRAINED, SUBSET, WORKERS, leave_if_damaged, tell
 from oddpair.progress import say
 
 
@@ -39,29 +39,42 @@ def embed(
     model: Annotated[
         str | None,
         typer.Option(
-            help="'reference', a folder for local-dir:, or an open_clip architecture; default: reference, or, for a "
-            "corpus that holds embeddings, whatever made them."
+            help="'reference', a model folder, or an open_clip architecture; default: reference, a small "
+            "encoder for drawings. Embeddings that the corpus holds are taken over; --model then checks that this model made "
+            "them."
         ),
     ] = None,
     pretrained: PRETRAINED = None,
     subset: SUBSET = None,
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Fetch the pictures of LAION or DataComp metadata by their URLs.")
+        bool,
+        typer.Option(
+            "--fetch", help="Fetch the pictures of LAION or DataComp metadata from the web, by their URLs."
+        ),
     ] = False,
-    precision: Annotated[Precision, typer.Option(help="bf16 is faster, and rounds.")] = Precision.fp32,
+    precision: Annotated[
+        Precision, typer.Option(help="bf16: about twice as fast; cosines to fp32 are some 0.999.")
+    ] = Precision.fp32,
     preprocess: Annotated[
         Preprocess,
-        typer.Option(help="exact keeps the pixels of open_clip's transform; fast is within 2 levels."),
+        typer.Option(
+            help="How pictures are resized. exact: the pixels of open_clip's own transform; fast: within 2 grey levels."
+        ),
     ] = Preprocess.fast,
     dimension: Annotated[
         int | None,
-        typer.Option(help="Which embeddings to take over, where there are those of several models."),
+        typer.Option(
+            help="Which embeddings to take over, where the corpus holds several (DataComp: 512 or 768)."
+        ),
     ] = None,
     device: Annotated[Device, typer.Option(help="auto: a GPU where there is one.")] = Device.auto,
     max_bad: MAX_BAD = 0.001,
     workers: WORKERS = 2,
     engine: Annotated[
-        str | None, typer.Option(help="dask:ADDRESS, for the workers of a Dask cluster.")
+        str | None,
+        typer.Option(
+            help="dask:ADDRESS of a scheduler, such as dask:tcp://10.0.0.1:8786; without it, processes here."
+        ),
     ] = None,
 ) -> None:
     """Embed pictures and captions into shards; an interrupted run goes on from where it was."""
@@ -82,6 +95,8 @@ def embed(
         exact=preprocess is Preprocess.exact,
         device=device.value,
     )
+    if tower is not None and model is None:
+        say(f"{corpus}: embedded by the reference encoder, which knows drawings only; --model names another")
     with files.locked(out):
         done = embed_corpus(opened, out, tower, width=dimension, workers=workers, engine=engine)
     tell(
@@ -95,8 +110,4 @@ def embed(
         )
     if done.outside:
         tell(f"    {done.outside:,} rows are outside the subset")
-    if done.lost or done.damaged > max_bad * done.seen:
-        found = f"{done.damaged / max(done.seen, 1):.2%} of the rows are damaged, --max-bad is {max_bad:g}"
-        lost = f"{done.lost} files of unknown size are damaged" if done.lost else found
-        say(f"oddpair: done, but {lost}: see {out}/quarantine.jsonl")
-        raise typer.Exit(3)
+    leave_if_damaged(out, damaged=done.damaged, lost=done.lost, seen=done.seen, max_bad=max_bad)

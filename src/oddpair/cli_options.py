@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from oddpair.progress import visible
+from oddpair.progress import say, visible
 
-_CORPUS = "Folder, list or URL of shards, of embeddings, of LAION or DataComp parquet, or of pictures."
+_CORPUS = (
+    "Folder, URL or list ('{00000..00041}.tar::more/0.tar') of img2dataset or webdataset shards, clip-retrieval embeddings, "
+    "DataComp or LAION parquet, or pictures."
+)
 CORPUS = Annotated[str, typer.Argument(help=_CORPUS)]
 CORPUS_OPTION = Annotated[str, typer.Option("--corpus", help=_CORPUS)]
 SUBSET = Annotated[
@@ -18,11 +21,12 @@ SUBSET = Annotated[
 ]
 OUT = Annotated[Path, typer.Option(help="Folder to write.")]
 WORKERS = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
-MODEL = Annotated[
-    str, typer.Option(help="'reference', a folder for local-dir:, or an open_clip architecture.")
-]
+MODEL = Annotated[str, typer.Option(help="'reference', a model folder, or an open_clip architecture.")]
 PRETRAINED = Annotated[
-    str | None, typer.Option(help="Weights of an architecture: .safetensors or .pt file, or tag.")
+    str | None,
+    typer.Option(
+        help="Weights of an architecture: a .safetensors or .pt file, or a tag whose weights are on this machine."
+    ),
 ]
 EMBEDDINGS = Annotated[Path | None, typer.Option(help="Folder of the corpus's embeddings; made if missing.")]
 MAX_BAD = Annotated[
@@ -36,6 +40,23 @@ TAGS = Annotated[
     typer.Option(help="Image tags: parquet of uid, concept, score; a tag counts if its score is above 0.7."),
 ]
 REFERENCE = "reference"
+
+
+def leave_if_damaged(out: Path, *, damaged: int, lost: int, seen: int, max_bad: float) -> None:
+    """End a verb that is done with exit 3 if more was set aside than the user bears, and say where it is listed.
+
+    Args:
+        out: Folder of ``quarantine.jsonl``.
+        damaged: Rows set aside because something is wrong with them.
+        lost: Files set aside without anybody knowing how many rows they had: one is too many.
+        seen: Rows of the corpus.
+        max_bad: Share of rows that may be damaged.
+    """
+    if lost or damaged > max_bad * seen:
+        found = f"{damaged / max(seen, 1):.2%} of the rows are damaged, --max-bad is {max_bad:g}"
+        files = f"{lost} files of unknown size are damaged" if lost else found
+        say(f"oddpair: done, but {files}: see {out}/quarantine.jsonl")
+        raise typer.Exit(3)
 
 
 def tell(line: str) -> None:

@@ -1,6 +1,5 @@
 """The map over shards: one function, many jobs, results in job order for any number of workers."""
 
-import errno
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from oddpair.engines import for_engine, one_thread, open_engine
-from oddpair.errors import Refusal
+from oddpair.errors import LASTING, PassingRefusal, Refusal
 from oddpair.progress import Progress, track
 from oddpair.supervision import Supervision
 
@@ -22,11 +21,6 @@ _SECONDS_BEFORE_RETRY = 1.0
 # What another machine wrote may show late on a shared file system.
 _SECONDS_TO_SHOW = 60.0
 # Trying again mends none of these; any other OSError may be the network's, or a remote store's.
-_LASTING = {
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    *(errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
-}
 
 
 @overload
@@ -44,12 +38,13 @@ def run_jobs(
     partial: None = ...,
     retries: int = ...,
     blame: Callable[[Job, int], Job] | None = ...,
+    set_aside: Callable[[Result], int] | None = ...,
 ) -> list[Result]: ...
 
 
 @overload
 def run_jobs(
-    function: Callable[[Job], object],
+    function: Callable[[Job], Result],
     jobs: Sequence[Job],
     *,
     workers: int,
@@ -62,6 +57,7 @@ def run_jobs(
     partial: Callable[[Job], Path],
     retries: int = ...,
     blame: Callable[[Job, int], Job] | None = ...,
+    set_aside: Callable[[Result], int] | None = ...,
 ) -> list[Path]: ...
 
 
@@ -79,6 +75,7 @@ def run_jobs(
     partial: Callable[[Job], Path] | None = None,
     retries: int = 2,
     blame: Callable[[Job, int], Job] | None = None,
+    set_aside: Callable[[Any], int] | None = None,
 ) -> list[Any]:
     """Call ``function`` on every job, one thread of arithmetic each, and return the results in job order.
 
@@ -94,8 +91,8 @@ def run_jobs(
         title: What is done, for the progress line.
         unit: Name of what is counted, in the plural.
         size: Units in one job, 1 each by default.
-        timeout: Seconds without any result, any unit that ``watch`` tells or any item that ``note_position``
-            tells, after which the workers count as hung (not for one worker).
+        timeout: Seconds without any result, any unit that ``watch`` tells or any item that ``note_position`` or
+            ``note_done`` tells, after which the workers count as hung (not for one worker).
         watch: Says how many units are done by now, for jobs so long that their ends are too rare to show.
         engine: Where to run instead, such as ``"dask:tcp://10.0.0.1:8786"``, see ``open_engine``; what jobs
             write must lie on a file system that this machine and all workers share.
@@ -104,7 +101,9 @@ def run_jobs(
         retries: How often a job runs again after an ``OSError`` that may pass, such as a lost connection.
         blame: Makes the job that goes on without the item at a position, told by ``note_position``, at which a
             worker crashed twice (by a signal such as SIGSEGV; one that was killed is nobody's fault). Even one
-            worker is then a process; an engine cannot tell a crash, and refuses.
+            worker is then a process; an engine cannot tell a crash, and refuses. After a crash at no item it is
+            called with ``NOWHERE``, for a job that can run again so that it tells more, or as it is.
+        set_aside: Units of a job that were quarantined, by its result, for the progress line.
 
     Returns:
         One result per job, or with ``partial`` one path.
@@ -126,9 +125,9 @@ def run_jobs(
     if left:
         work = functools.partial(_persist, function, title, retries)
         with track(title, sum(sizes), unit) as progress:
-            progress.advance(sum(sizes) - sum(sizes[index] for index in left))
+            progress.skip(sum(sizes) - sum(sizes[index] for index in left))
             if engine is None and workers == 1 and blame is None:
-                results.update(_run_here(work, jobs, left, sizes, progress))
+                results.update(_run_here(work, jobs, left, sizes, progress, set_aside))
             else:
                 with open_engine(engine, min(workers, len(left))) as executor:
                     supervision = Supervision(
@@ -141,6 +140,7 @@ def run_jobs(
                         timeout=timeout,
                         watch=watch,
                         blame=blame,
+                        set_aside=set_aside,
                     )
                     results = supervision.run(left)
     if paths is None:
@@ -171,8 +171,11 @@ def _persist(function: Callable[[Job], Result], title: str, retries: int, job: J
     for attempt in range(retries + 1):
         try:
             return function(job)
+        except PassingRefusal:
+            if attempt == retries:
+                raise
         except OSError as error:
-            if error.errno in _LASTING:
+            if error.errno in LASTING:
                 raise
             if attempt == retries:
                 raise Refusal(
@@ -189,11 +192,15 @@ def _run_here(
     left: Sequence[int],
     sizes: Sequence[int],
     progress: Progress,
+    set_aside: Callable[[Result], int] | None,
 ) -> Iterator[tuple[int, Result]]:
     # The same thread count as in a worker: sums of floats depend on it.
     with one_thread():
         for index in left:
-            yield index, function(jobs[index])
+            result = function(jobs[index])
+            if set_aside is not None:
+                progress.quarantine(set_aside(result))
+            yield index, result
             progress.advance(sizes[index])
 
 

@@ -19,6 +19,7 @@ class Progress:
         self.total = total
         self.unit = unit
         self.done = 0
+        self.skipped = 0
         self.quarantined = 0
         self._start = time.monotonic()
         self._next_line = self._start + _SECONDS_BETWEEN_LINES
@@ -31,6 +32,11 @@ class Progress:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
             say(f"{self.title}: {self.status()}")
 
+    def skip(self, n: int = 1) -> None:
+        """Count ``n`` more units as done by an earlier run: they tell nothing of how fast this one is."""
+        self.skipped += n
+        self.done += n
+
     def quarantine(self, n: int = 1) -> None:
         """Count ``n`` more units as set aside; they are not counted as done by this call."""
         self.quarantined += n
@@ -38,21 +44,23 @@ class Progress:
     def status(self) -> str:
         """Say how far the step is: done of total, rate, time left and quarantined count if any."""
         parts = [f"{self.done:,} of {self.total:,} {self.unit}"]
-        if self.done:
-            left = (self.total - self.done) * self._seconds() / self.done
+        worked = self.done - self.skipped
+        if worked:
+            left = (self.total - self.done) * self._seconds() / worked
             parts += [self._rate(), f"{_duration(max(left, 0.0))} left"]
         return ", ".join(parts + self._quarantine_note())
 
     def summary(self) -> str:
-        """Say what the finished step did: units done, time, rate and quarantined count if any."""
+        """Say what the finished step did: units done, time, rate, and how many were skipped or quarantined."""
         line = f"{self.done:,} {self.unit} in {_duration(self._seconds())} ({self._rate()})"
-        return ", ".join([line, *self._quarantine_note()])
+        before = [f"{self.skipped:,} of them done before"] if self.skipped else []
+        return ", ".join([line, *before, *self._quarantine_note()])
 
     def _seconds(self) -> float:
         return max(time.monotonic() - self._start, 1e-6)
 
     def _rate(self) -> str:
-        rate = self.done / self._seconds()
+        rate = (self.done - self.skipped) / self._seconds()
         return f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s"
 
     def _quarantine_note(self) -> list[str]:

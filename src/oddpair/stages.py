@@ -95,6 +95,14 @@ def abandon(folder: Path) -> None:
             folder.rmdir()
 
 
+def made_from(folder: Path) -> dict[str, Any] | None:
+    """Return what a stage was made from; ``None`` if it is not complete, or a file is missing or of another size."""
+    folder = Path(folder)
+    if not (folder / _INPUTS).exists() or not (folder / _DONE).exists() or any(_damaged(folder)):
+        return None
+    return _record(folder / _INPUTS)
+
+
 def digest(folder: Path) -> str:
     """Return the SHA-256 of what a complete stage made, for the inputs of the stages behind it."""
     return sha256(Path(folder) / _DONE)

@@ -51,6 +51,7 @@ class Supervision(Generic[Job, Result]):
     timeout: float
     watch: Callable[[], int] | None
     blame: Callable[[Job, int], Job] | None
+    set_aside: Callable[[Result], int] | None
     _pending: "dict[Future[Result], int]" = field(default_factory=dict)
     _finished: "queue.SimpleQueue[Future[Result]]" = field(default_factory=queue.SimpleQueue)
     _records: dict[int, _Record] = field(default_factory=dict)
@@ -70,6 +71,8 @@ class Supervision(Generic[Job, Result]):
                     self.jobs[index] = self._judge(index, death)
                     self._submit(index)
                 else:
+                    if self.set_aside is not None:
+                        self.progress.quarantine(self.set_aside(results[index]))
                     if self.watch is None:
                         self.progress.advance(self.sizes[index])
                 del self._pending[future]
@@ -125,8 +128,11 @@ class Supervision(Generic[Job, Result]):
         One crash proves nothing: memory may be short, or an earlier job may have damaged the process.
         """
         record = self._records.setdefault(index, _Record())
-        if self.blame is not None and death.has_crashed and death.position != NOWHERE:
-            if death.position in record.suspects:
+        job = self.jobs[index]
+        if self.blame is not None and death.has_crashed:
+            if death.position == NOWHERE:
+                job = self.blame(job, NOWHERE)
+            elif death.position in record.suspects:
                 record.suspects.remove(death.position)
                 record.deaths = 0
                 record.n_convicted += 1
@@ -135,12 +141,13 @@ class Supervision(Generic[Job, Result]):
                         f"{self.progress.title}: more than {_MOST_CONVICTED} items of {self._name(index)} crash the "
                         "worker, so the fault is not theirs: check the installed libraries and the memory"
                     )
-                return self.blame(self.jobs[index], death.position)
-            record.suspects.add(death.position)
+                return self.blame(job, death.position)
+            else:
+                record.suspects.add(death.position)
         record.deaths += 1
         if record.deaths > _MOST_DEATHS:
             raise Refusal(f"{self.progress.title}: {self._obituary(index, death)}") from death
-        return self.jobs[index]
+        return job
 
     def _obituary(self, index: int, death: WorkerDied) -> str:
         if death.has_crashed:

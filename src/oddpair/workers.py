@@ -46,12 +46,25 @@ def note_position(position: int) -> None:
         _position.value = position
 
 
+def note_done(position: int) -> None:
+    """Tell the parent that an item is done: the worker lives, and a crash from now on is no item's fault.
+
+    Unlike ``note_position`` it may be called by threads that work on several items at once.
+
+    Args:
+        position: Position of the item in its job, 0 or more.
+    """
+    if _position is not None:
+        # Another number for each item, all below NOWHERE: only a number that changes is a sign of life.
+        _position.value = NOWHERE - 1 - position
+
+
 class WorkerDied(Exception):  # noqa: N818  it says what happened
     """A worker process ended before its job did.
 
     Attributes:
         exit_code: Exit status, or minus the number of the signal that ended it.
-        position: What the job last gave to ``note_position``, ``NOWHERE`` if nothing.
+        position: What the job last gave to ``note_position``, ``NOWHERE`` if nothing, or if that item is done.
     """
 
     def __init__(self, exit_code: int, position: int) -> None:
@@ -100,7 +113,7 @@ class Workers(Executor):
         return future
 
     def positions(self) -> tuple[int, ...]:
-        """Return the item that each worker is at, as told by ``note_position``: while it changes, they live."""
+        """Return where each worker is, as told by ``note_position`` and ``note_done``: while it changes, they live."""
         return tuple(position.value for position in self._positions)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -157,7 +170,7 @@ class Workers(Executor):
             except (EOFError, ConnectionError):
                 exit_code = self._reap(process, connection)
                 process = connection = None
-                task.future.set_exception(WorkerDied(exit_code, position.value))
+                task.future.set_exception(WorkerDied(exit_code, max(position.value, NOWHERE)))
             except BaseException as error:  # of pickling, or of starting a process: the caller's to judge
                 task.future.set_exception(error)
             else:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
-import select
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.embedding import Embedding, make_shards, take_embeddings
+from tests.faults.runs import Ended, Launcher, Started, hashes, temporaries
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 collect_ignore = ["injected"]
 FOLDERS = {
     "draw": "world",
@@ -35,9 +27,6 @@ FOLDERS = {
     "report": "report.html",
 }
 STAGES = tuple(FOLDERS)
-# No expectation of speed: only a run that never ends is stopped by it.
-HANGS_AFTER = 900.0
-ORPHANS_LIVE = 5.0
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,92 +42,64 @@ def kills() -> int:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """Return what starts runs."""
+    launcher = Launcher(tmp_path_factory.mktemp("launcher"))
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture(scope="session")
+def demo(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Return the runner, with the undisturbed run made."""
-    runner = Demo(tmp_path_factory.mktemp("faults"))
+    runner = Demo(launcher, tmp_path_factory.mktemp("faults"))
     try:
         runner.make_reference()
         yield runner
     finally:
-        runner.close()
+        shutil.rmtree(runner.folder)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """What a run left: exit status (negative: the signal that killed it), its words, and the fault's notes."""
-
-    status: int
-    stdout: str
-    stderr: str
-    events: list[list[str]]
-    strikes: list[list[str]]
-
-    @property
-    def line(self) -> str:
-        """The one line by which a run that stopped itself says why."""
-        (line,) = (text for text in self.stderr.splitlines() if text.startswith("oddpair: "))
-        return line
+@pytest.fixture(scope="session")
+def shards(
+    launcher: Launcher,
+    transformer: Path,
+    noise: Callable[..., Any],
+    as_bytes: Callable[..., bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Embedding:
+    """Return runs of ``oddpair embed`` over pictures, with the undisturbed run made."""
+    folder = tmp_path_factory.mktemp("embed-shards")
+    make_shards(folder / "corpus", noise, as_bytes)
+    return Embedding(launcher, folder, ("--model", str(transformer)))
 
 
-class Started:
-    """A run under way; ``pid`` is also its session and process group."""
+@pytest.fixture(scope="session")
+def taken(launcher: Launcher, shards: Embedding, tmp_path_factory: pytest.TempPathFactory) -> Embedding:
+    """Return runs of ``oddpair embed`` over embeddings that are there, with the undisturbed run made."""
+    folder = tmp_path_factory.mktemp("embed-taken")
+    take_embeddings(shards.reference, folder / "corpus")
+    return Embedding(launcher, folder, ())
 
-    def __init__(self, pid: int, wait: Any, notes: Path) -> None:
-        self.pid = pid
-        self._wait = wait
-        self._notes = notes
 
-    def end(self) -> Ended:
-        """Wait for the end and check what holds for every run: no hang, no traceback, no orphan."""
-        try:
-            status = self._wait(HANGS_AFTER)
-        except TimeoutError:
-            _kill_group(self.pid)
-            pytest.fail(f"the run hangs; it said: {self._read('stderr')[-2000:]}")
-        self._expect_no_orphan()
-        notes = [line.split("\t") for line in self._read("events").splitlines()]
-        ended = Ended(
-            status=status,
-            stdout=self._read("stdout"),
-            stderr=self._read("stderr"),
-            events=[note for note in notes if note[0] != "strike"],
-            strikes=[note[1:] for note in notes if note[0] == "strike"],
-        )
-        for sign in ("Traceback", "Exception ignored", "Error:"):
-            assert sign not in ended.stderr, ended.stderr
-        if status in (2, 130):
-            assert ended.line
-            assert "resource_tracker" not in ended.stderr, ended.stderr
-        else:
-            assert status in (0, -signal.SIGKILL), ended.stderr
-        return ended
-
-    def _expect_no_orphan(self) -> None:
-        end = time.monotonic() + ORPHANS_LIVE
-        while _living(self.pid) and time.monotonic() < end:
-            time.sleep(0.02)
-        orphans = _living(self.pid)
-        _kill_group(self.pid)
-        assert not orphans, f"left behind: {orphans}"
-
-    def _read(self, name: str) -> str:
-        path = Path(f"{self._notes}.{name}")
-        return path.read_text() if path.exists() else ""
+@pytest.fixture(params=["shards", "taken"])
+def embedding(request: pytest.FixtureRequest) -> Embedding:
+    """Return both in turn."""
+    found: Embedding = request.getfixturevalue(request.param)
+    return found
 
 
 class Demo:
-    """Starts runs, in a fresh process or forked from one with the libraries loaded, and compares folders."""
+    """Runs of ``oddpair demo --size small``, and the undisturbed one to compare their folders with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, launcher: Launcher, folder: Path) -> None:
         self.folder = folder
+        self._launcher = launcher
         self.reference = folder / "reference"
         self.files: dict[str, str] = {}
         self.events: dict[str, int] = {}
         self.writes: dict[tuple[str, str], int] = {}
         self.seconds = dict.fromkeys(STAGES, 1.0)
-        self._runs = 0
-        self._server: subprocess.Popen[str] | None = None
-        (folder / "notes").mkdir()
 
     def make_reference(self) -> None:
         """Make the run that nothing disturbs, and count what it does to the files of each stage."""
@@ -167,14 +128,23 @@ class Demo:
         folder: Path | None = None,
     ) -> Started:
         """Start ``oddpair demo`` of the small size into ``out``, with a fault."""
-        self._runs += 1
-        notes = self.folder / "notes" / f"{self._runs:04d}"
-        place = Path(folder or self.folder, out)
-        text = None if fault is None else json.dumps({"out": str(place), "notes": str(notes), **fault})
-        arguments = ["demo", "--size", "small", "--out", str(out), "--workers", str(workers), *more]
-        if fresh:
-            return self._start_fresh(notes, arguments, text, environment or {}, folder or self.folder)
-        return self._start_warm(notes, arguments, text)
+        cwd = folder or self.folder
+        return self._launcher.start(
+            [
+                "demo",
+                "--size",
+                "small",
+                "--out",
+                str(Path(out) if fresh else cwd / out),
+                "--workers",
+                str(workers),
+                *more,
+            ],
+            None if fault is None else {"out": str(cwd / out), **fault},
+            fresh=fresh,
+            environment=environment,
+            folder=cwd,
+        )
 
     def run(self, out: Path | str, fault: dict[str, Any] | None = None, **options: Any) -> Ended:
         """Start a run and wait for its end."""
@@ -222,116 +192,8 @@ class Demo:
         """Return the SHA-256 of every file that is not hidden, by its path in the folder."""
         return hashes(folder)
 
-    def close(self) -> None:
-        """End the process with the libraries, and free the disk."""
-        if self._server is not None:
-            assert self._server.stdin is not None
-            self._server.stdin.close()
-            self._server.wait(60)
-            assert self._server.stdout is not None
-            self._server.stdout.close()
-        shutil.rmtree(self.folder)
-
-    def _start_fresh(
-        self, notes: Path, arguments: list[str], fault: str | None, environment: dict[str, str], folder: Path
-    ) -> Started:
-        variables = {**self._environment(), **environment}
-        if fault is not None:
-            variables["ODDPAIR_FAULT"] = fault
-        with Path(f"{notes}.stdout").open("wb") as stdout, Path(f"{notes}.stderr").open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, str(Path(sys.executable).with_name("oddpair")), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env=variables,
-                cwd=folder,
-                start_new_session=True,
-            )
-
-        def wait(seconds: float) -> int:
-            try:
-                return process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                raise TimeoutError from None
-
-        return Started(process.pid, wait, notes)
-
-    def _start_warm(self, notes: Path, arguments: list[str], fault: str | None) -> Started:
-        server = self._server = self._server or self._start_server()
-        questions, answers = server.stdin, server.stdout
-        assert questions is not None
-        assert answers is not None
-        request = {"arguments": arguments, "fault": fault}
-        names = {name: f"{notes}.{name}" for name in ("stdout", "stderr")}
-        questions.write(json.dumps({**request, **names}) + "\n")
-        questions.flush()
-        pid = int(answers.readline())
-
-        def wait(seconds: float) -> int:
-            if not select.select([answers], [], [], seconds)[0]:
-                raise TimeoutError
-            return int(answers.readline())
-
-        return Started(pid, wait, notes)
-
-    def _start_server(self) -> subprocess.Popen[str]:
-        server = subprocess.Popen(
-            [sys.executable, str(HERE / "injected" / "warm.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment(),
-            cwd=self.folder,
-            text=True,
-        )
-        assert server.stdout is not None
-        if server.stdout.readline() != "ready\n":
-            server.communicate()
-            raise RuntimeError("the libraries cannot be loaded, see the traceback above")
-        return server
-
-    def _environment(self) -> dict[str, str]:
-        paths = (HERE / "injected", ROOT / "src")
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that is not hidden, by its path in the folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    }
-
-
-def temporaries(folder: Path) -> list[str]:
-    """Return the hidden files other than the lock."""
-    return [path.name for path in folder.rglob(".*") if path.is_file() and path.name != ".lock"]
-
 
 def stage_of(name: str) -> str:
     """Return the stage that makes a file."""
     first = name.split("/")[0]
     return next(stage for stage, folder in FOLDERS.items() if folder == first)
-
-
-def _living(session: int) -> list[str]:
-    # A process that waits to be reaped is no orphan.
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            state = re.split(r"\) ", (entry / "stat").read_text(), maxsplit=1)[1].split()
-            if int(state[3]) == session and state[0] not in "ZX":
-                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes().decode()!r}")
-        except (OSError, IndexError):
-            continue
-    return found
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -1,15 +1,19 @@
-"""One drawn world served from loopback, downloaded by the real img2dataset, embedded, counted and split once."""
+"""One drawn world served from loopback, downloaded by the real img2dataset, embedded and split once; what ran, as a table."""
 
 from __future__ import annotations
 
 import csv
+import functools
+import json
 import os
 import subprocess
 import sys
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.interop import peers
@@ -19,7 +23,28 @@ collect_ignore = ["theirs"]
 
 ROWS = 400
 FROM_CSV = ("--input_format=csv", "--url_col=url", "--caption_col=caption")
-RAW = ("--output_format=webdataset", "--resize_mode=no", "--disable_all_reencoding=True")
+UNTOUCHED = ("--resize_mode=no", "--disable_all_reencoding=True")
+RAW = ("--output_format=webdataset", *UNTOUCHED)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "tool(name, does): a tool that somebody else wrote, and what it does here"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.user_properties.extend(("tool", mark.args) for mark in item.iter_markers("tool"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    passed: Counter[tuple[str, str]] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        passed.update(value for name, value in report.user_properties if name == "tool")
+    versions = peers.find_versions(sorted({tool for tool, _ in passed}))
+    terminalreporter.section("what was run")
+    for (tool, does), tests in sorted(passed.items()):
+        terminalreporter.write_line(f"{tool:17} {versions[tool]:11} {tests:3} passed   {does}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,16 +52,16 @@ def _tools() -> None:
     assert (peers.BIN / "img2dataset").is_file(), f"no {peers.BIN}: run make interop"
 
 
-def run_oddpair(*arguments: object) -> str:
-    """Run the command line as a user would; return what it printed."""
-    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+def run_oddpair(*arguments: object, **environment: str) -> str:
+    """Run the command line as a user would, with some variables set; return what it printed."""
+    inherited = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
     done = subprocess.run(
         [sys.executable, "-m", "oddpair.cli", *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,
         timeout=600,
-        env=environment,
+        env=inherited | environment,
     )
     assert done.returncode == 0, (
         f"oddpair {arguments[0]} ended with {done.returncode}:\n{done.stderr[-3000:]}"
@@ -76,8 +101,11 @@ def address(world: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def download(world: Path, address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The world as img2dataset downloads it, with two addresses that fail and the style of each row."""
+def downloads(world: Path, address: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The world as img2dataset writes it in one of its formats, each written once.
+
+    Two addresses fail, and every row has its style.
+    """
     folder = tmp_path_factory.mktemp("download")
     table = pq.read_table(world / "00000.parquet", columns=["key", "caption", "style"]).to_pylist()
     with tarfile.open(world / "00000.tar") as tar:
@@ -87,17 +115,42 @@ def download(world: Path, address: str, tmp_path_factory: pytest.TempPathFactory
         writer.writerow(["url", "caption", "style"])
         writer.writerows([f"{address}/{names[row['key']]}", row["caption"], row["style"]] for row in table)
         writer.writerows([f"{address}/{name}", "lost", "photo"] for name in ("lost.jpg", peers.GONE))
-    kept = '--save_additional_columns=["style"]'
-    peers.run_img2dataset(folder / "urls.csv", folder / "shards", *FROM_CSV, *RAW, kept, rows_per_shard=150)
-    return folder / "shards"
+
+    @functools.cache
+    def fetch(kind: str) -> Path:
+        options = (*FROM_CSV, f"--output_format={kind}", *UNTOUCHED, '--save_additional_columns=["style"]')
+        peers.run_img2dataset(folder / "urls.csv", folder / kind, *options, rows_per_shard=150)
+        return folder / kind
+
+    return fetch
 
 
 @pytest.fixture(scope="session")
-def embeddings(download: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The download, embedded."""
-    out = tmp_path_factory.mktemp("embeddings") / "out"
-    run_oddpair("embed", download, "--out", out, "--max-bad", 1)
-    return out
+def embedded(
+    downloads: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """A download in one of the formats, embedded once."""
+
+    @functools.cache
+    def embed(kind: str) -> Path:
+        out = tmp_path_factory.mktemp("embeddings") / kind
+        printed = run_oddpair("embed", downloads(kind), "--out", out)
+        assert f"{ROWS} rows of dimension" in printed
+        return out
+
+    return embed
+
+
+@pytest.fixture(scope="session")
+def download(downloads: Callable[[str], Path]) -> Path:
+    """The download as tars."""
+    return downloads("webdataset")
+
+
+@pytest.fixture(scope="session")
+def embeddings(embedded: Callable[[str], Path]) -> Path:
+    """The tars, embedded."""
+    return embedded("webdataset")
 
 
 @pytest.fixture(scope="session")
@@ -113,15 +166,46 @@ def split(download: Path, embeddings: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def export(split: Path, download: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Export the split in one of the formats, once for all tests; return the folder."""
-    made: dict[str, Path] = {}
 
+    @functools.cache
     def write(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp("export") / kind
-            run_oddpair("export", split, "--corpus", download, "--as", kind, "--out", made[kind])
-        return made[kind]
+        out = tmp_path_factory.mktemp("export") / kind
+        run_oddpair("export", split, "--corpus", download, "--as", kind, "--out", out)
+        return out
 
     return write
+
+
+@pytest.fixture(scope="session")
+def parts(download: Path, embeddings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embeddings as clip-retrieval's own writer writes them: two partitions, in an order of its own."""
+    from oddpair.retrieval.corpus import open_corpus
+    from oddpair.retrieval.embeddings import load_embeddings
+
+    records = {}
+    for path in sorted(download.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.name.endswith(".json"):
+                    file = tar.extractfile(member)
+                    assert file is not None
+                    record = json.load(file)
+                    records[(record["url"], record["caption"])] = record
+    rows = open_corpus(download).metadata(["url"]).to_pylist()
+    by_uid = {row["uid"]: records[(row["url"], row["caption"])] for row in rows}
+    ours = load_embeddings(embeddings)
+    order = np.random.default_rng(0).permutation(len(ours.uids))
+    halves = [
+        (
+            ours.image[chosen].astype(np.float16),
+            ours.text[chosen].astype(np.float16),
+            [by_uid[ours.uids[row]] for row in chosen],
+        )
+        for chosen in np.array_split(order, 2)
+    ]
+    out = tmp_path_factory.mktemp("clip-retrieval") / "out"
+    peers.run_numpy_writer(out, halves)
+    return out
 
 
 @pytest.fixture(scope="session")

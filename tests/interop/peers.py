@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv-interop" / "bin"
+# What oddpair's own interpreter is given beside what it has, for this alone.
+S3 = ROOT / ".venv-interop" / "s3"
 HERE = Path(__file__).resolve().parent
 
 SLOW = "00.jpg"
@@ -168,8 +173,42 @@ def hash_laion(urls: Sequence[str], texts: Sequence[str | None]) -> list[int]:
     return found
 
 
-def run_python(script: str, *arguments: str, input: str | None = None) -> str:
-    """Run a script of ``theirs`` in the environment of the tools."""
+@contextmanager
+def serve_s3(folder: Path) -> Iterator[dict[str, str]]:
+    """Serve the files below a folder as ``s3://bucket``; yield the variables by which a client finds them."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    variables = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "NO_PROXY": "127.0.0.1",
+    }
+    log = folder.parent / "server.log"
+    with log.open("wb") as file:
+        server = subprocess.Popen(
+            [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)], stdout=file, stderr=file
+        )
+    try:
+        run_python("fill_bucket.py", str(folder), **variables)
+        yield variables
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def find_versions(tools: Sequence[str]) -> dict[str, str]:
+    """Find the versions of tools: of their environment, of what oddpair's is given, of oddpair's own."""
+    theirs: dict[str, str | None] = json.loads(run_python("find_versions.py", input=json.dumps(tools)))
+    given = {found.name: found.version for found in metadata.distributions(path=[str(S3)])}
+    # open_clip is read in oddpair's environment, s3fs beside it, and all else in that of the tools.
+    return {tool: theirs[tool] or given.get(tool) or metadata.version(tool) for tool in tools}
+
+
+def run_python(script: str, *arguments: str, input: str | None = None, **variables: str) -> str:
+    """Run a script of ``theirs`` in the environment of the tools, with some variables set."""
     done = subprocess.run(
         [str(BIN / "python"), str(HERE / "theirs" / script), *arguments],
         check=False,
@@ -177,6 +216,7 @@ def run_python(script: str, *arguments: str, input: str | None = None) -> str:
         text=True,
         input=input,
         timeout=300,
+        env=os.environ | variables,
     )
     if done.returncode:
         raise AssertionError(f"{script} ended with {done.returncode}:\n{done.stderr[-2000:]}")

@@ -10,6 +10,8 @@ import open_clip_train.data as theirs  # type: ignore[import-untyped]
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.tool("open-clip-torch", "its trainer's own readers read exported shards and lists")
+
 
 def transform(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB").resize((8, 8)))

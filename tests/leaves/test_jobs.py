@@ -57,6 +57,23 @@ def test_progress_counts_the_units_of_the_jobs(capsys, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_progress_tells_what_results_say_was_set_aside_and_what_was_done_before(tmp_path, capsys, workers):
+    (tmp_path / "3").write_text("kept")
+    jobs = [f"len(__import__('pathlib').Path({str(tmp_path / n)!r}).write_text('ab') * 'x')" for n in "345"]
+    run_jobs(
+        eval,
+        jobs,
+        workers=workers,
+        title="counting",
+        partial=lambda job: Path(job.split("'")[3]),
+        set_aside=int,
+    )
+    told = capsys.readouterr().err
+    assert told.startswith("counting: 3 shards in ")
+    assert told.endswith(", 1 of them done before, 4 quarantined\n")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_refusal_of_a_job_arrives_as_it_is_and_stops_the_others(tmp_path, workers):
     (tmp_path / "sound.json").write_text("1")
     jobs = [tmp_path / "missing.json", *[tmp_path / "sound.json"] * 20]
@@ -165,6 +182,19 @@ def test_a_worker_tries_again_too(tmp_path):
     job = _FAILS.format(path=str(tmp_path / "runs"), times=1, error="ConnectionResetError()")
     run_jobs(exec, [job], workers=2, title="reading")
     assert runs(tmp_path / "runs") == 2
+
+
+def test_a_refusal_that_may_pass_is_tried_again_and_at_last_raised(tmp_path, monkeypatch):
+    monkeypatch.setattr("oddpair.jobs._SECONDS_BEFORE_RETRY", 0.0)
+    error = "__import__('oddpair.errors').errors.PassingRefusal('s3 is away')"
+    run_jobs(
+        exec, [_FAILS.format(path=str(tmp_path / "few"), times=2, error=error)], workers=1, title="reading"
+    )
+    assert runs(tmp_path / "few") == 3
+    job = _FAILS.format(path=str(tmp_path / "many"), times=9, error=error)
+    with pytest.raises(Refusal, match="s3 is away"):
+        run_jobs(exec, [job], workers=1, title="reading")
+    assert runs(tmp_path / "many") == 3
 
 
 def test_an_error_that_does_not_pass_is_refused_with_the_number_of_tries(tmp_path, monkeypatch):

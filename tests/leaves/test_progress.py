@@ -59,6 +59,20 @@ def test_quarantined_units_are_told_when_there_are_any(capsys, clock):
     ]
 
 
+def test_what_an_earlier_run_did_is_done_and_enters_neither_rate_nor_time_left(capsys, clock):
+    with track("embedding", 1000) as step:
+        step.skip(800)
+        assert step.status() == "800 of 1,000 rows"
+        clock.now += 10.0
+        step.advance(100)
+        assert step.status() == "900 of 1,000 rows, 10 rows/s, 10 s left"
+        clock.now += 10.0
+        step.advance(100)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "embedding: 1,000 rows in 20 s (10 rows/s), 800 of them done before"
+    )
+
+
 def test_an_error_ends_the_block_without_a_closing_line(capsys):
     with pytest.raises(Refusal, match="no corpus"), track("reading", 10):
         raise Refusal("no corpus")

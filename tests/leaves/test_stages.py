@@ -253,6 +253,16 @@ def test_a_stage_that_is_made_is_done_and_one_that_refuses_leaves_no_trace(tmp_p
     assert not (tmp_path / "refused").exists()
 
 
+def test_what_a_stage_was_made_from_is_told_of_a_complete_one_only(folder, tmp_path):
+    assert stages.made_from(folder) == {"oddpair": __version__, "rows": 22000, "seed": 1}
+    assert stages.made_from(tmp_path / "none") is None
+    begin(tmp_path / "begun", {"rows": 1})
+    assert stages.made_from(tmp_path / "begun") is None
+    (folder / "a.txt").write_text("longer")
+    assert stages.made_from(folder) is None
+    assert (folder / "done.json").is_file()
+
+
 def test_of_many_changes_three_are_told_and_the_others_counted(tmp_path):
     begin(tmp_path, {"files": {f"{shard:05d}.tar": shard for shard in range(2000)}})
     (tmp_path / "part").write_text("made")

@@ -76,6 +76,31 @@ def test_a_crash_between_items_is_no_items_fault(tmp_path):
         run_jobs(exec, ["pass", job], workers=1, title="decoding", blame=leave_out)
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["the-item-is-done", "threads-tell-no-item"])
+def test_a_job_that_crashes_at_no_item_may_run_again_so_that_it_tells_the_item(tmp_path, told):
+    noting = "note_done(item)" if told else "pass"
+    quiet = items(tmp_path / "done", {2}).replace("    note_position(item)\n", f"    {noting}\n")
+    positions = []
+
+    def blame(job, position):
+        positions.append(position)
+        telling = job.replace(f"    {noting}\n", "    note_position(item)\n")
+        return telling if position == -1 else leave_out(job, position)
+
+    job = "from oddpair.workers import note_done\n" + quiet
+    run_jobs(exec, [job], workers=1, title="decoding", blame=blame)
+    assert positions == [-1, 2]
+    assert (tmp_path / "done").read_text() == "[0, 1, 3, 4, 5]"
+    assert (tmp_path / "done.died").read_text() == "222"
+
+
+def test_a_crash_after_an_item_is_done_is_not_that_items_fault(tmp_path):
+    done = "from oddpair.workers import note_done\n" + items(tmp_path / "done")
+    job = done + "note_done(5)\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+    with pytest.raises(Refusal, match=r"a worker process crashed \(SIGSEGV\) in job 1 of 1 again and again"):
+        run_jobs(exec, [job], workers=1, title="decoding", blame=leave_out)
+
+
 def test_a_job_whose_every_item_crashes_is_refused_in_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr("oddpair.supervision._MOST_CONVICTED", 3)
     with pytest.raises(

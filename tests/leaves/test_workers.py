@@ -10,7 +10,7 @@ from pickle import PicklingError
 import pytest
 
 from oddpair import workers
-from oddpair.workers import NOWHERE, WorkerDied, Workers, note_position
+from oddpair.workers import NOWHERE, WorkerDied, Workers, note_done, note_position
 
 
 def die(number, before="pass"):
@@ -74,10 +74,27 @@ def test_a_position_belongs_to_one_call():
 
 def test_noting_a_position_outside_a_worker_does_nothing(monkeypatch):
     note_position(3)
+    note_done(3)
     cell = ctypes.c_longlong(NOWHERE)
     monkeypatch.setattr(workers, "_position", cell)
     note_position(3)
     assert cell.value == 3
+
+
+def test_items_that_are_done_show_as_life_and_take_no_blame(monkeypatch):
+    cell = ctypes.c_longlong(NOWHERE)
+    monkeypatch.setattr(workers, "_position", cell)
+    values = []
+    for position in range(4):
+        note_done(position)
+        values.append(cell.value)
+    assert len({NOWHERE, *values}) == 5
+    assert max(values) < NOWHERE
+    with Workers(1) as pool:
+        future = pool.submit(exec, die(signal.SIGSEGV, "from oddpair.workers import note_done; note_done(6)"))
+        with pytest.raises(WorkerDied) as caught:
+            future.result()
+    assert caught.value.position == NOWHERE
 
 
 def test_an_exit_code_is_no_crash():

@@ -1,121 +1,152 @@
-"""Embedding beside open_clip's own eager fp32: ratios of one interleaved run, with one thread and with two."""
+"""`oddpair embed` with two workers beside two other ways of embedding the same shards, all on two cores.
+
+Each way runs as a command, in every round once over a corpus of one batch a core and once over a larger one. What
+the second takes more is without the seconds in which Python, torch and the model are loaded.
+"""
 
 import argparse
-import io
+import functools
 import logging
-import statistics
-import time
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import open_clip
+import pyarrow as pa
 import torch
-from PIL import Image
+from safetensors.torch import save_file
+from tests.perf.drawing import draw_jpegs
+from tests.perf.figures import Figure, divide, report, time_ways, use_two_cores
 
-from oddpair.retrieval.encoder import BATCH, Encoder
-from oddpair.retrieval.preprocess import Preprocess
-from oddpair.retrieval.towers import Precision, make_towers
+from oddpair import files
+from oddpair.retrieval.formats.shards import make_keys, write_shard
 
 MODEL = "ViT-B-32"
+SHARDS = 4
+BATCH = 32
+CORES = 2
+WORDS = ("dog", "kettle", "harbour", "violin", "bicycle", "lemon", "castle")
 
 
-def make_picture(rng: np.random.Generator) -> bytes:
-    """Draw a JPEG of 400 x 300 to 800 x 600 whose spectrum falls as 1/f, as that of photographs does."""
-    height, width = int(rng.integers(300, 601)), int(rng.integers(400, 801))
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    frequency[0, 0] = np.inf
-    shape = (3, *frequency.shape)
-    planes = np.fft.irfft2(
-        (rng.normal(size=shape) + 1j * rng.normal(size=shape)) / frequency, s=(height, width)
+def write_corpus(folder: Path, pictures: list[bytes], shards: int) -> Path:
+    """Write img2dataset shards of as many pictures each."""
+    folder.mkdir()
+    rows = len(pictures) // shards
+    for shard in range(shards):
+        images = pictures[shard * rows : (shard + 1) * rows]
+        write_shard(
+            folder,
+            shard,
+            keys=make_keys(shard, rows),
+            captions=[
+                f"a {WORDS[row % len(WORDS)]} beside {row} others in the morning light" for row in range(rows)
+            ],
+            images=images,
+            columns=pa.table({"url": [f"https://example.org/{shard}/{row}" for row in range(rows)]}),
+        )
+    return folder
+
+
+def write_model(folder: Path) -> Path:
+    """Write a model of random weights as open_clip does."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    state = open_clip.create_model(MODEL).state_dict()
+    save_file(
+        {name: value.contiguous() for name, value in state.items()}, folder / "open_clip_model.safetensors"
     )
-    levels = np.clip(128 + 40 * np.moveaxis(planes, 0, 2) / planes.std(), 0, 255)
-    buffer = io.BytesIO()
-    Image.fromarray(levels.astype(np.uint8)).save(buffer, "JPEG", quality=60)
-    return buffer.getvalue()
+    config = {"model_cfg": open_clip.get_model_config(MODEL), "preprocess_cfg": {}}
+    files.write_json(folder / "open_clip_config.json", config)
+    return folder
 
 
-def make_encoder(state: dict[str, torch.Tensor], precision: Precision) -> Encoder:
-    """Make an encoder of the weights, as `load_encoder` does of a file."""
-    model = open_clip.create_model(MODEL)
-    model.load_state_dict(state)
-    preprocess = Preprocess.from_config(model.visual.preprocess_cfg)
-    return Encoder(
-        name=MODEL,
-        sha256="",
-        dimension=int(model.visual.output_dim),
-        preprocess=preprocess,
-        tokenize=open_clip.get_tokenizer(MODEL),
-        towers=make_towers(model, MODEL, precision=precision, device="cpu"),
+def make_ways(model: Path, out: Path) -> dict[str, Callable[[Path], list[object]]]:
+    """Give the command of each way for a corpus."""
+
+    def ours(corpus: Path, precision: str) -> list[object]:
+        options = f"--precision {precision} --workers {CORES} --device cpu".split()
+        return ["oddpair.cli", "embed", corpus, "--out", out, "--model", model, *options]
+
+    def theirs(corpus: Path, way: str) -> list[object]:
+        return ["tests.perf.theirs", way, model, corpus, out]
+
+    return {
+        "bf16": lambda corpus: ours(corpus, "bf16"),
+        "fp32": lambda corpus: ours(corpus, "fp32"),
+        "processes": lambda corpus: theirs(corpus, "processes"),
+        "loader": lambda corpus: theirs(corpus, "loader"),
+    }
+
+
+def run(command: list[object], out: Path) -> None:
+    """Run a module as a command, into a fresh folder."""
+    shutil.rmtree(out, ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, command)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
     )
-
-
-def time_ways(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Time each way once a round, in seconds."""
-    for way in ways.values():
-        way()
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def show(name: str, values: list[float], unit: str) -> None:
-    """Print the median and the range of one measurement."""
-    print(f"{name:44} {statistics.median(values):7.2f} {min(values):7.2f} {max(values):7.2f} {unit}")
+    if done.returncode:
+        sys.exit(f"{command[:2]} failed:\n{done.stderr}")
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
-    rounds = options.parse_args().rounds
+    options.add_argument("--pictures", type=int, default=256)
+    options.add_argument("--rounds", type=int, default=2)
+    asked = options.parse_args()
     logging.disable(logging.WARNING)
-    torch.manual_seed(0)
-    plain = open_clip.create_model(MODEL).eval()
-    fp32, bf16 = (make_encoder(plain.state_dict(), precision) for precision in ("fp32", "bf16"))
-    rng = np.random.default_rng(0)
-    files = [make_picture(rng) for _ in range(BATCH)]
-    texts = [
-        f"a photo of {number} things on a table beside a window, in the morning" for number in range(BATCH)
-    ]
-    batch = torch.randn((BATCH, 3, 224, 224))
-    tokens = bf16.tokenize(texts)
-    ways: dict[str, Callable[[], object]] = {
-        "open_clip, eager fp32": lambda: plain.encode_image(batch),
-        "image tower, fp32": lambda: fp32.towers.embed_images(batch, textures=False),
-        "image tower, bf16": lambda: bf16.towers.embed_images(batch, textures=False),
-        "files to rows and textures, bf16": lambda: write_rows(bf16, files),
-        "open_clip, captions, eager fp32": lambda: plain.encode_text(tokens),
-        "captions, fp32": lambda: fp32.encode_texts(texts),
-        "captions, bf16": lambda: bf16.encode_texts(texts),
+    use_two_cores()
+    pictures = draw_jpegs(asked.pictures)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        out = home / "out"
+        ways = make_ways(write_model(home / "model"), out)
+        corpora = {
+            "few": write_corpus(home / "few", pictures[: CORES * BATCH], CORES),
+            "many": write_corpus(home / "many", pictures, SHARDS),
+        }
+        times = time_ways(
+            {
+                f"{name} {size}": functools.partial(run, way(corpus), out)
+                for name, way in ways.items()
+                for size, corpus in corpora.items()
+            },
+            asked.rounds,
+            warm=False,
+        )
+    few = {name: times[f"{name} few"] for name in ways}
+    many = {name: times[f"{name} many"] for name in ways}
+    more = {name: [all_ - some for all_, some in zip(many[name], few[name], strict=True)] for name in ways}
+    said = {
+        "processes": "plain loop, 2 processes of 1 thread",
+        "loader": "clip-retrieval's way, 2 threads + 2 loaders",
     }
-    with torch.inference_mode():
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            times = time_ways(ways, rounds)
-            print(f"\n{MODEL}, batches of {BATCH}, {rounds} rounds, {threads} thread(s): median, least, most")
-            for name, taken in times.items():
-                base = times[
-                    "open_clip, captions, eager fp32" if "captions" in name else "open_clip, eager fp32"
-                ]
-                show(name, [BATCH / each for each in taken], "a second")
-                show("", [each / own for each, own in zip(base, taken, strict=True)], "times as fast")
-            around = [
-                100 * (whole - tower) / tower
-                for whole, tower in zip(
-                    times["files to rows and textures, bf16"], times["image tower, bf16"], strict=True
-                )
-            ]
-            show("around the tower, bf16", around, "% of its time")
-
-
-def write_rows(encoder: Encoder, files: list[bytes]) -> None:
-    """Embed files and write their rows as a shard does."""
-    found = encoder.encode_files(files)
-    for rows in (found.image, found.texture):
-        np.save(io.BytesIO(), rows.astype(np.float16))
+    figures = [
+        Figure(
+            name=f"oddpair embed {precision}, beside {what}: {part}",
+            values=divide(seconds[other], seconds[precision]),
+        )
+        for precision in ("fp32", "bf16")
+        for other, what in said.items()
+        for part, seconds in (("once loaded", more), (f"command over {len(pictures)} pictures", many))
+    ]
+    share = CORES * BATCH / (len(pictures) - CORES * BATCH)
+    figures += [
+        Figure(
+            name=f"loading, {said.get(name, f'oddpair embed {name}')}",
+            values=[some - share * rest for some, rest in zip(few[name], more[name], strict=True)],
+            unit="s",
+        )
+        for name in ways
+    ]
+    report("3-embed", figures)
 
 
 if __name__ == "__main__":

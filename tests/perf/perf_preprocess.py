@@ -1,4 +1,4 @@
-"""Decoding and preprocessing beside open_clip's own Pillow transform: ratios of one interleaved run, one thread."""
+"""Decoding and preprocessing beside open_clip's own Pillow transform, one thread."""
 
 import argparse
 import io
@@ -11,40 +11,24 @@ import simplejpeg
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from tests.perf.drawing import draw_jpegs
+from tests.perf.figures import Figure, divide, report, time_ways
 
 from oddpair.retrieval.pictures import Pixels, decode_pixels
 from oddpair.retrieval.preprocess import Preprocess
 from oddpair.retrieval.texture import measure_pixels
 
-BATCH = 64
-
-
-def make_pictures(number: int, seed: int = 0) -> list[bytes]:
-    """Draw JPEGs of 400 x 300 to 800 x 600 whose spectrum falls as 1/f, as that of photographs does."""
-    rng = np.random.default_rng(seed)
-    mix = np.array([[1, 0.5, 0.2], [1, -0.2, 0.3], [1, 0.1, -0.4]])
-    files = []
-    for _ in range(number):
-        height, width = int(rng.integers(300, 601)), int(rng.integers(400, 801))
-        frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-        frequency[0, 0] = np.inf
-        shape = (3, *frequency.shape)
-        waves = (rng.normal(size=shape) + 1j * rng.normal(size=shape)) / frequency
-        planes = np.fft.irfft2(waves, s=(height, width))
-        colours = np.moveaxis(planes / planes.std(axis=(1, 2), keepdims=True), 0, 2) @ mix.T
-        picture = Image.fromarray(np.uint8(np.clip(128 + 35 * colours / colours.std(), 0, 255)))
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=60)
-        files.append(buffer.getvalue())
-    return files
+BATCH = 32
 
 
 def in_batches(
-    each: Callable[[bytes], torch.Tensor], whole: Callable[[torch.Tensor], torch.Tensor]
-) -> Callable[[list[bytes]], None]:
+    files: list[bytes],
+    each: Callable[[bytes], torch.Tensor],
+    whole: Callable[[torch.Tensor], torch.Tensor],
+) -> Callable[[], None]:
     """Make a run over files from what is done to one picture and to a batch."""
 
-    def run(files: list[bytes]) -> None:
+    def run() -> None:
         for start in range(0, len(files), BATCH):
             whole(torch.stack([each(data) for data in files[start : start + BATCH]]))
 
@@ -53,17 +37,17 @@ def in_batches(
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--pictures", type=int, default=320)
+    options.add_argument("--pictures", type=int, default=192)
     options.add_argument("--rounds", type=int, default=7)
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    files = make_pictures(chosen.pictures)
+    files = draw_jpegs(chosen.pictures)
     config = PreprocessCfg()
     transform = image_transform_v2(config, is_train=False)
     fast = Preprocess.from_config(vars(config))
     exact = Preprocess.from_config(vars(config), exact=True)
 
-    def one_by_pillow(data: bytes) -> torch.Tensor:
+    def by_pillow(data: bytes) -> torch.Tensor:
         found: torch.Tensor = transform(Image.open(io.BytesIO(data)))
         return found
 
@@ -71,41 +55,35 @@ def main() -> None:
         return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
     pixels = [decode_pixels(data) for data in files]
-    apart = max(
-        int((fast.resize(each).int() - exact.resize(each).int()).abs().max()) for each in pixels[:100]
-    )
-    ways: dict[str, Callable[[list[bytes]], object]] = {
-        "open_clip's transform (Pillow)": in_batches(one_by_pillow, lambda batch: batch),
-        "decode_pixels, fast": in_batches(lambda data: fast.resize(decode_pixels(data)), fast.normalise),
-        "decode_pixels, exact": in_batches(lambda data: exact.resize(decode_pixels(data)), exact.normalise),
-        "Pillow decode, fast": in_batches(lambda data: fast.resize(pillow_pixels(data)), fast.normalise),
-        "decode_pixels alone": lambda files: [decode_pixels(data) for data in files],
-        "simplejpeg alone": lambda files: [simplejpeg.decode_jpeg(data) for data in files],
-        "Pillow decode alone": lambda files: [pillow_pixels(data) for data in files],
-        "resize alone": lambda files: [fast.resize(each) for each in pixels],
-        "measure_pixels alone": lambda files: [measure_pixels(each) for each in pixels],
+    apart = [int((fast.resize(each).int() - exact.resize(each).int()).abs().max()) for each in pixels]
+    ways: dict[str, Callable[[], object]] = {
+        "open_clip": in_batches(files, by_pillow, lambda batch: batch),
+        "fast": in_batches(files, lambda data: fast.resize(decode_pixels(data)), fast.normalise),
+        "exact": in_batches(files, lambda data: exact.resize(decode_pixels(data)), exact.normalise),
+        "decode_pixels": lambda: [decode_pixels(data) for data in files],
+        "simplejpeg": lambda: [simplejpeg.decode_jpeg(data) for data in files],
+        "Pillow decode": lambda: [pillow_pixels(data) for data in files],
+        "resize": lambda: [fast.resize(each) for each in pixels],
+        "measure_pixels": lambda: [measure_pixels(each) for each in pixels],
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
-        way(files[:BATCH])
-    for _ in range(chosen.rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way(files)
-            times[name].append(time.perf_counter() - start)
-    base = times["open_clip's transform (Pillow)"]
-    size = statistics.mean(map(len, files)) / 1000
-    print(
-        f"{len(files)} JPEGs of {size:.0f} kB, {chosen.rounds} rounds, one thread; fast is {apart} grey levels from exact"
-    )
-    print(f"{'':32}  times as fast as open_clip      ms a picture")
-    print(f"{'':32}  median    least     most        median")
+    times = time_ways(ways, chosen.rounds, clock=time.process_time)
+    print(f"{len(files)} JPEGs of {statistics.mean(map(len, files)) / 1000:.0f} kB: ms a picture")
     for name, taken in times.items():
-        ratios = sorted(first / second for first, second in zip(base, taken, strict=True))
-        print(
-            f"{name:32}  {statistics.median(ratios):6.2f}   {ratios[0]:6.2f}   {ratios[-1]:6.2f}"
-            f"        {1000 * statistics.median(taken) / len(files):6.3f}"
-        )
+        print(f"    {name:16}{1000 * statistics.median(taken) / len(files):8.3f}")
+    base = times["open_clip"]
+    report(
+        "1-preprocess",
+        [
+            Figure(
+                name="decode + preprocess, beside open_clip's transform",
+                values=divide(base, times["fast"]),
+                goal=2.6,
+                floor=2.3,
+            ),
+            Figure(name="the same with --preprocess exact", values=divide(base, times["exact"])),
+            Figure(name="fast, beside exact: most apart", values=apart, unit="grey levels", ceiling=2),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import fingerprint, open_corpus
 from oddpair.retrieval.formats.shards import make_keys, write_shard
+from oddpair.retrieval.formats.tars import write_tar
 from oddpair.retrieval.samples import NO_CAPTION, Bad, Sample
+from oddpair.retrieval.subset import write_subset
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PICTURES = Path(__file__).parents[3] / "shared" / "pictures"
@@ -202,6 +205,76 @@ def test_a_column_without_a_value_in_one_shard_is_no_drift(shards):
     assert open_corpus(shards).metadata(["style"])["style"].to_pylist()[-2:] == ["photo", None]
 
 
+def tars(folder, *stems):
+    folder.mkdir()
+    for stem in stems:
+        write_tar(folder / f"{stem}.tar", [("a.jpg", picture(stems.index(stem))), ("a.txt", b"a cat")])
+
+
+@pytest.mark.parametrize("stem", ["0000", "train-00000", "123456789"])
+def test_only_tars_of_5_to_8_digits_are_read_with_their_tables(tmp_path, stem):
+    tars(tmp_path / "tars", stem)
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "tars" / f"{stem}.parquet")
+    corpus = open_corpus(tmp_path / "tars")
+    assert (corpus.layout, len(corpus)) == ("webdataset", 1)
+    for name in ("00000", "00000000"):
+        tars(tmp_path / name, name)
+        pq.write_table(pa.table({"a": [1]}), tmp_path / name / f"{name}.parquet")
+        with pytest.raises(
+            Refusal, match=r"_stats\.json beside .* still downloading, or run the download again"
+        ):
+            open_corpus(tmp_path / name)
+
+
+def test_a_tar_that_is_missing_beside_its_table_is_not_still_downloading__18(shards):
+    (shards / "00001.tar").unlink()
+    with pytest.raises(
+        Refusal, match=r"lacks 00001\.tar beside the other parts of the shard: run the download"
+    ):
+        open_corpus(shards)
+
+
+def test_endings_may_be_in_capitals(tmp_path):
+    tars(tmp_path / "tars", "00000")
+    (tmp_path / "tars" / "00000.tar").rename(tmp_path / "tars" / "00000.TAR")
+    assert len(open_corpus(tmp_path / "tars").metadata()) == 1
+    (tmp_path / "tables").mkdir()
+    pq.write_table(pa.table({"URL": ["a"], "TEXT": ["b"]}), tmp_path / "tables" / "a.PARQUET")
+    with pytest.raises(Refusal, match=r"holds a\.PARQUET: name it with the ending \.parquet"):
+        open_corpus(tmp_path / "tables")
+
+
+def test_parts_of_datacomp_are_found_beside_a_readme(tmp_path):
+    columns = {"uid": ["0" * 32], "url": ["http://a"], "text": ["a cat"]}
+    (tmp_path / "part_0").mkdir()
+    (tmp_path / "part_1").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "part_1" / f"{'a' * 32}.parquet")
+    for name in ("README.md", "list.csv"):
+        (tmp_path / name).write_text("file,caption\n")
+        assert open_corpus(tmp_path).layout == "datacomp"
+    (tmp_path / "part_1" / f"{'a' * 32}.parquet").unlink()
+    (tmp_path / "part_1" / "a.png").write_bytes(picture(0))
+    (tmp_path / "list.csv").unlink()
+    assert open_corpus(tmp_path).layout == "folder"
+
+
+def test_tables_of_a_download_that_were_listed_are_read_with_what_lies_beside_them(tmp_path, shards):
+    whole = open_corpus(shards).metadata()
+    listed = f"{shards}/{{00000..00001}}.parquet"
+    assert open_corpus(listed).layout == "img2dataset"
+    assert open_corpus(listed).metadata() == whole
+    assert open_corpus(shards / "00000.parquet").sizes == (3,)
+    for tar in shards.glob("*.tar"):
+        tar.unlink()
+    for path in (listed, shards):
+        corpus = open_corpus(path)
+        assert not corpus.pictures
+        assert corpus.metadata()["uid"].to_pylist() == whole["uid"].to_pylist()
+    pictures = FIXTURES / "img2dataset-parquet"
+    names = ",".join(sorted(path.name for path in pictures.glob("*.parquet")))
+    assert open_corpus(f"{pictures}/{{{names}}}").metadata() == open_corpus(pictures).metadata()
+
+
 def test_an_unknown_shard_is_an_error(shards):
     with pytest.raises(ValueError, match="no shard '00007' in"):
         open_corpus(shards).read("00007")
@@ -268,3 +341,21 @@ def test_one_shard_of_many_is_small_to_send(tmp_path):
         corpus = open_corpus(folder)
         sizes.append(len(pickle.dumps(corpus.only(corpus.shards[1]))))
     assert sizes[1] <= sizes[0] + 10
+
+
+def test_a_bad_row_outside_the_subset_is_outside_and_not_bad(tmp_path):
+    table = pa.table({"url": [f"http://{row}" for row in range(3)]})
+    write_shard(
+        tmp_path / "c",
+        0,
+        keys=make_keys(0, 3),
+        captions=["one", "", "three"],
+        images=[picture(row) for row in range(3)],
+        columns=table.append_column("uid", pa.array([f"{row:032x}" for row in range(3)])),
+    )
+    for chosen, n_bad in (([0, 2], 0), ([0, 1], 1)):
+        write_subset(tmp_path / "subset.npy", [f"{row:032x}" for row in chosen])
+        corpus = open_corpus(tmp_path / "c", tmp_path / "subset.npy")
+        rows, bad = corpus.collect()
+        assert (rows.num_rows + len(bad), len(bad)) == (2, n_bad)
+        assert sum(isinstance(found, Bad) for found in corpus.stream("00000")) == n_bad

@@ -19,22 +19,43 @@ def test_files_come_in_their_order_pictures_as_prepared_and_others_as_reasons(fi
 
 @pytest.mark.parametrize("threads", [0, 2])
 def test_each_position_is_told_before_its_file_is_decoded(files, threads):
-    lock, told = threading.Lock(), []
+    lock, told, done = threading.Lock(), [], []
 
     def before(position):
         with lock:
             told.append(position)
 
+    def after(position):
+        with lock:
+            done.append(position)
+
     def prepare(pixels):
         with lock:
             assert pixels.shape[1] - 10 in told
+            assert pixels.shape[1] - 10 not in done
         return pixels.shape
 
-    shapes = list(prepare_in_order(files, prepare, threads=threads, ahead=4, before=before))
+    shapes = list(prepare_in_order(files, prepare, threads=threads, ahead=4, before=before, after=after))
     assert len(shapes) == 40
-    assert sorted(told) == list(range(40))
+    assert sorted(told) == sorted(done) == list(range(40))
     if not threads:
-        assert told == sorted(told)
+        assert told == done == list(range(40))
+
+
+def test_no_file_is_being_decoded_while_its_reader_or_the_model_works(files):
+    told: list[object] = []
+
+    def stream():
+        for data in files:
+            told.append("read")
+            yield data
+
+    found = prepare_in_order(
+        stream(), np.shape, threads=0, ahead=1, before=told.append, after=lambda _: told.append("done")
+    )
+    for _ in found:
+        told.append("use")
+    assert told == [word for position in range(40) for word in ("read", position, "done", "use")]
 
 
 @pytest.mark.parametrize(("threads", "most"), [(0, 1), (2, 5)])

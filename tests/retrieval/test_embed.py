@@ -13,12 +13,13 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import fingerprint, open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora, read_records
-from oddpair.retrieval.embed_shard import Tower
+from oddpair.retrieval.embed_shard import Tower, embed_shard, encoder_of
 from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.encoder import load_encoder
 from oddpair.retrieval.pictures import decode_pixels
 from oddpair.retrieval.samples import EmbeddedSource
 from oddpair.retrieval.subset import write_subset
+from oddpair.workers import NOWHERE
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 HTML = b"<!doctype html><title>gone</title>"
@@ -131,6 +132,25 @@ def test_a_model_that_does_not_exist_leaves_nothing_that_stops_the_next_try(draw
     assert len(load_embeddings(embed(drawn, tmp_path / "out", transformer)).uids) == 300
 
 
+def test_a_shard_that_crashes_in_threads_is_decoded_one_picture_after_the_other_to_find_the_one(
+    drawn, tmp_path, monkeypatch
+):
+    class Asked(Exception):  # noqa: N818
+        pass
+
+    def run_jobs(function, jobs, *, blame, **options):
+        raise Asked([job.threads for job in jobs], blame(jobs[0], NOWHERE), blame(jobs[1], 7))
+
+    monkeypatch.setattr("oddpair.retrieval.embed.run_jobs", run_jobs)
+    task = EmbedTask(corpus=open_corpus(drawn), out=tmp_path, tower=Tower(model="reference", device="cpu:0"))
+    with pytest.raises(Asked) as caught:
+        embed_corpora([task], workers=3)
+    threads, slow, without = caught.value.args
+    assert threads == [3, 3, 3]
+    assert (slow.threads, slow.skip) == (0, ())
+    assert (without.threads, without.skip) == (3, (7,))
+
+
 def test_only_images_leaves_out_captions_and_textures_and_changes_no_image(
     drawn, embedded, transformer, tmp_path
 ):
@@ -237,7 +257,7 @@ def test_a_shard_whose_tar_is_damaged_is_set_aside_whole(drawn, transformer, tmp
 def test_a_corpus_without_one_picture_is_refused_with_the_first_reason(write_folder, transformer, tmp_path):
     corpus = write_folder(tmp_path / "corpus", {"a.jpg": HTML, "b.jpg": b"x"}, ["a", "b"])
     with pytest.raises(
-        Refusal, match=r"none of its 2 rows can be embedded \(the first: a\.jpg: not a picture\)"
+        Refusal, match=r"none of its 2 rows can be embedded \(2 of them, as in a\.jpg: not a picture\)"
     ):
         embed(corpus, tmp_path / "out", transformer)
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -329,3 +349,56 @@ def test_a_fingerprint_follows_the_content_and_not_the_place(drawn, tmp_path, wr
         )
     ]
     assert len(set(prints)) == 3
+
+
+def test_only_workers_load_the_model(write_folder, as_bytes, noise, tmp_path):
+    pictures = {f"{number}.png": as_bytes(noise(number)) for number in range(3)}
+    corpus = open_corpus(write_folder(tmp_path / "in", pictures, ["a", "b", "c"]))
+    encoder_of.cache_clear()
+    embed_corpora([EmbedTask(corpus=corpus, out=tmp_path / "out", tower=Tower(model="reference"))], workers=2)
+    assert encoder_of.cache_info().misses == 0
+    described = files.read_json(tmp_path / "out" / "manifest.json")
+    encoder = load_encoder("reference")
+    assert described["encoder_sha256"] == encoder.sha256
+    assert described["preprocessing"] == encoder.preprocess.describe()
+
+
+def test_a_model_that_nothing_confirms_is_not_recorded(tmp_path, embedded, transformer, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    for kind in ("img_emb", "metadata"):
+        shutil.copytree(embedded / kind, elsewhere / kind)
+    out = embed(elsewhere, tmp_path / "out", transformer)
+    manifest = files.read_json(out / "manifest.json")
+    assert (manifest["encoder"], manifest["encoder_sha256"]) == ("made elsewhere", "")
+    assert "nothing tells whether" in capsys.readouterr().err
+    shutil.copytree(embedded / "text_emb", elsewhere / "text_emb")
+    again = files.read_json(embed(elsewhere, tmp_path / "again", transformer) / "manifest.json")
+    assert again["encoder_sha256"] == files.sha256(transformer / "open_clip_model.safetensors")
+
+
+def test_a_tar_that_changed_since_its_shard_was_embedded_stops_the_next_run(drawn, transformer, tmp_path):
+    corpus = shutil.copytree(drawn, tmp_path / "corpus")
+    out = embed(corpus, tmp_path / "out", transformer)
+    (out / "done.json").unlink()
+    tar = corpus / "00001.tar"
+    data = bytearray(tar.read_bytes())
+    data[600] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(Refusal, match=r"00001\.tar has changed since it was embedded: choose another --out"):
+        embed(corpus, out, transformer)
+    data[600] ^= 1
+    tar.write_bytes(data)
+    embed(corpus, out, transformer)
+
+
+def test_a_table_that_changes_while_it_is_embedded_is_told(drawn, transformer, tmp_path, monkeypatch):
+    corpus = shutil.copytree(drawn, tmp_path / "corpus")
+
+    def change(job):
+        table = pq.read_table(corpus / "00001.parquet")
+        pq.write_table(table, corpus / "00001.parquet", compression="none")
+        return embed_shard(job)
+
+    monkeypatch.setattr("oddpair.retrieval.embed.embed_shard", change)
+    with pytest.raises(Refusal, match=r"00001\.parquet changed while it was embedded: delete"):
+        embed(corpus, tmp_path / "out", transformer)

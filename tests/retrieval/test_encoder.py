@@ -9,6 +9,7 @@ from oddpair.errors import Refusal
 from oddpair.retrieval.encoder import (
     BATCH,
     GPU_BATCH,
+    EncodedFiles,
     Encoder,
     identify_encoder,
     load_encoder,
@@ -27,6 +28,15 @@ def reference():
 @pytest.fixture(scope="module")
 def pictures(noise):
     return [np.array(noise(seed, 20 + seed % 70, 90 - seed % 50)) for seed in range(BATCH + 30)]
+
+
+def whole(parts):
+    """Join what came of files batch by batch."""
+    parts = list(parts)
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("image", "texture", "kept")
+    }
+    return EncodedFiles(**joined, bad=tuple(bad for part in parts for bad in part.bad))
 
 
 @pytest.fixture
@@ -208,9 +218,9 @@ def test_texts_of_all_lengths_keep_their_places(wide, reference):
         "a red house",
     ] * 20
     with torch.inference_mode():
-        whole = encoder.towers.embed_texts(reference.tokenize(texts)).numpy()
+        uncut = encoder.towers.embed_texts(reference.tokenize(texts)).numpy()
     assert len(set(encoder.towers.lengths(reference.tokenize(texts)).tolist())) > 1
-    rows = whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    rows = uncut / np.linalg.norm(uncut, axis=1, keepdims=True)
     np.testing.assert_allclose(encoder.encode_texts(texts), rows, atol=1e-6)
 
 
@@ -228,7 +238,7 @@ def test_a_gpu_gets_larger_batches_of_grey_levels_and_gives_the_same_rows(
         return embed(towers, batch, textures=textures)
 
     monkeypatch.setattr(Towers, "embed_images", spy)
-    found, needed = there.encode_files(encoded, threads=2), here.encode_files(encoded)
+    found, needed = whole(there.encode_files(encoded, threads=2)), whole(here.encode_files(encoded))
     assert sizes == [GPU_BATCH, BATCH, BATCH]
     assert np.array_equal(found.kept, needed.kept)
     least = 1 - 1e-6 if precision == "fp32" else 0.999
@@ -242,7 +252,8 @@ def test_files_give_the_rows_of_their_pictures_and_reasons_for_the_others(
     reference, pictures, encoded, threads
 ):
     told: list[int] = []
-    found = reference.encode_files(encoded, threads=threads, before=told.append)
+    done: list[int] = []
+    found = whole(reference.encode_files(encoded, threads=threads, before=told.append, after=done.append))
     good = [row for row in range(len(pictures)) if row % 9 != 4]
     image, texture = reference.encode_pictures([pictures[row] for row in good])
     assert found.kept.tolist() == good
@@ -251,13 +262,32 @@ def test_files_give_the_rows_of_their_pictures_and_reasons_for_the_others(
     assert np.array_equal(found.texture, texture)
     assert [position for position, _ in found.bad] == sorted(set(range(len(pictures))) - set(good))
     assert {reason for _, reason in found.bad} <= {"damaged picture", "not a picture"}
-    assert sorted(told) == list(range(len(encoded)))
+    assert sorted(told) == sorted(done) == list(range(len(encoded)))
+
+
+@pytest.mark.parametrize(
+    ("behind", "told"),
+    [
+        ([], [(BATCH, 0)]),
+        ([False], [(BATCH, 0), (0, 1)]),
+        ([False, True, False], [(BATCH, 0), (1, 2)]),
+    ],
+    ids=["none behind", "a bad one behind", "a batch that is not full"],
+)
+def test_files_come_batch_by_batch_and_each_part_tells_of_its_own(reference, encoded, behind, told):
+    files = [encoded[0]] * BATCH + [encoded[1] if good else b"" for good in behind]
+    parts = list(reference.encode_files(files, textures=False))
+    assert [(len(part.kept), len(part.bad)) for part in parts] == told
+    assert [part.image.shape for part in parts] == [(n_kept, 128) for n_kept, _ in told]
+    found = whole(parts)
+    places = [*found.kept.tolist(), *(place for place, _ in found.bad)]
+    assert sorted(places) == list(range(len(files)))
 
 
 @pytest.mark.parametrize("files", [[], [b"", b"<html>"]], ids=["none", "none that is a picture"])
 @pytest.mark.parametrize("textures", [True, False])
 def test_files_without_a_picture_give_empty_rows_of_the_right_width(reference, encoded, files, textures):
-    found, some = (reference.encode_files(each, textures=textures) for each in (files, encoded[:1]))
+    found, some = (whole(reference.encode_files(each, textures=textures)) for each in (files, encoded[:1]))
     assert found.image.shape == (0, 128)
     assert found.texture.shape == (0, some.texture.shape[1])
     assert len(found.kept) == 0

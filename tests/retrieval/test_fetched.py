@@ -16,6 +16,7 @@ from oddpair.retrieval.formats.datacomp import open_datacomp
 from oddpair.retrieval.formats.laion import open_laion
 from oddpair.retrieval.places import locate
 from oddpair.retrieval.samples import Bad, Batch, Sample
+from oddpair.retrieval.subset import load_subset
 
 
 def url(row):
@@ -34,6 +35,7 @@ class Listed:
     pictures: bool = False
     embedded: bool = False
     notes: tuple[str, ...] = ("a note",)
+    identity: str = "uid"
     columns: tuple[str, ...] = ("url",)
     asked: list[Sequence[str] | None] = field(default_factory=list)
 
@@ -197,3 +199,22 @@ def test_laion_and_datacomp_are_fetched_by_whatever_their_columns_are_called(tmp
     assert [type(one) for one in laion.stream(laion.shards[0])] == [Bad, Sample, Sample]
     assert [type(one) for one in datacomp.stream(datacomp.shards[0])] == [Bad, Sample, Bad]
     assert pickle.loads(pickle.dumps(open_fetched(datacomp.source))) == open_fetched(datacomp.source)
+
+
+def test_what_is_outside_the_subset_is_not_asked_for():
+    asked = []
+
+    class Counts(Fetcher):
+        def fetch(self, url):
+            asked.append(url)
+            return b"x"
+
+    fixtures = Path(__file__).parents[1] / "fixtures"
+    listed, subset = (
+        open_datacomp(locate(fixtures / "datacomp")),
+        load_subset(fixtures / "datacomp-subset.npy"),
+    )
+    source = open_fetched(listed, Counts(), subset=subset)
+    found = [item for shard in source.shards for item in source.stream(shard)]
+    assert len(set(asked)) == len(asked) == len(found) == len(subset) == 2
+    assert all(subset.find([item.uid])[0] for item in found)

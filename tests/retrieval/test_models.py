@@ -29,7 +29,7 @@ def test_what_embeddings_depend_on_is_told_by_every_file_of_the_model(copied):
     [
         ("no-such", None, "no model 'no-such': give a folder with open_clip_config.json"),
         ("ViT-B-23", None, r"an architecture of open_clip; did you mean 'ViT-B-\d+'\?"),
-        ("ViT-B-32", None, "model 'ViT-B-32' needs weights: add --pretrained FILE.safetensors"),
+        ("ViT-B-32", None, "model 'ViT-B-32' needs weights: add --pretrained FILE"),
         (
             "ViT-B-32",
             "none.safetensors",
@@ -121,3 +121,21 @@ def test_a_pickle_as_weights_runs_no_code(tmp_path):
     with pytest.raises(Refusal, match=r"weights .*weights.pt cannot be loaded into RN50"):
         load_model("RN50", str(tmp_path / "weights.pt"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_hub_is_shut_for_as_long_as_a_model_is_loaded_and_open_to_a_corpus_after(monkeypatch):
+    import open_clip
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    offline = []
+    create = open_clip.create_model
+
+    def watched(*arguments, **options):
+        offline.append(constants.is_offline_mode())
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(open_clip, "create_model", watched)
+    load_model("reference")
+    assert offline == [True]
+    assert not constants.is_offline_mode()

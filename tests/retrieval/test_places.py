@@ -163,6 +163,13 @@ def test_a_gap_between_shards_is_refused_unless_the_user_listed_them__18(tmp_pat
     require_no_gaps(Place(root=tmp_path, names=()), [])
 
 
+def test_names_that_differ_in_more_than_the_last_number_are_no_gap__18(tmp_path):
+    folder = Place(root=tmp_path, names=())
+    require_no_gaps(folder, ["train-0", "train-1", "val-1", "test", "a9b", "x5", "2020-1", "2021-9"])
+    with pytest.raises(Refusal, match="lacks x-2, x-3, x-4, x-5, x-6 and 2 more between shards x-1 and x-09"):
+        require_no_gaps(folder, ["x-1", "x-09", "train-0"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

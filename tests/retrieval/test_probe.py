@@ -92,7 +92,7 @@ def test_47_another_dimension_is_refused_before_anything_is_embedded(encoder):
     wide = np.zeros((len(CAPTIONS), 512), dtype=np.float32)
     for changes in ({"image": wide}, {"text": wide, "image": wide[:, :0]}):
         with pytest.raises(
-            Refusal, match=r"have dimension 512, model .* has 24: use the model that made them"
+            Refusal, match=r"have dimension 512, model .* has 24: give the model that made them with --model"
         ):
             check_encoder(without(made_by(encoder), **changes), encoder)
 

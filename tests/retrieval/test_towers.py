@@ -149,6 +149,40 @@ def test_a_packed_tower_that_disagrees_with_open_clip_is_not_used(part, monkeypa
     assert cosines(towers.embed_texts(texts), text).min() > 1 - 1e-6
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        (
+            "_reorder_linear_weight",
+            AttributeError("'mkldnn' object has no attribute '_reorder_linear_weight'"),
+        ),
+        ("_reorder_linear_weight", TypeError("takes 3 positional arguments but 2 were given")),
+        ("_linear_pointwise", RuntimeError("_linear_pointwise() expected at most 5 argument(s)")),
+        ("_linear_pointwise", NotImplementedError("no kernel for the CPU")),
+        ("_is_mkldnn_bf16_supported", AttributeError("gone")),
+    ],
+    ids=["reordering gone", "reordering changed", "product changed", "no kernel", "question gone"],
+)
+@torch.inference_mode()
+def test_a_torch_with_other_private_operators_runs_the_model_as_open_clip_does(
+    name, error, precision, monkeypatch
+):
+    model = make_model(VISION)
+    pictures, texts = make_pictures(model), make_texts()
+    image, text = model.encode_image(pictures), model.encode_text(texts)
+
+    def other(*arguments):
+        raise error
+
+    monkeypatch.setattr(torch.ops.mkldnn, name, other)
+    towers = make_towers(model, "m", precision=precision, device="cpu")
+    asked = precision == "bf16" or name != "_is_mkldnn_bf16_supported"
+    assert (towers.packed_image is None) == (towers.packed_text is None) == asked
+    assert cosines(towers.embed_images(pictures, textures=False)[0], image).min() > 0.999
+    assert cosines(towers.embed_texts(texts), text).min() > 0.999
+
+
 def test_layers_that_run_packed_are_not_held_twice():
     model = make_model(VISION)
     whole = sum(parameter.numel() for parameter in model.parameters())

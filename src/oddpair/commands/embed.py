@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oddpair import files
+from oddpair.commands.read import choose_width
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora, read_records
-from oddpair.retrieval.embed_shard import Tower
+from oddpair.retrieval.embed_shard import Tower, encoder_of
 from oddpair.retrieval.towers import Precision
 
 
@@ -74,6 +75,11 @@ def choose_tower(
             "that img2dataset made of it"
         )
     if corpus.source.embedded and model is None:
+        if pretrained is not None:
+            raise Refusal(
+                f"--pretrained {pretrained}: {corpus.root} holds embeddings, which are taken over: leave the option "
+                "out, or add --model to check that this model made them"
+            )
         return None
     if device != "cpu":
         import torch
@@ -96,7 +102,7 @@ def fetched(corpus: Corpus) -> Corpus:
 
     if corpus.source.pictures:
         raise Refusal(f"{corpus.root} has pictures of its own: leave --fetch out")
-    return replace(corpus, source=open_fetched(corpus.source))
+    return replace(corpus, source=open_fetched(corpus.source, subset=corpus.subset))
 
 
 def embed_corpus(
@@ -116,10 +122,17 @@ def embed_corpus(
         The counts.
 
     Raises:
-        Refusal: As ``embed_corpora``.
+        Refusal: As ``embed_corpora``, or if there is nothing that a width could choose among.
     """
+    if width is not None and not corpus.source.embedded:
+        raise Refusal(
+            f"--dimension {width} chooses among the embeddings that a corpus holds, and {corpus.root} holds none: leave "
+            "the option out"
+        )
+    if width is None and tower is not None and corpus.source.embedded:
+        width = choose_width(corpus, encoder_of(tower))
     task = EmbedTask(corpus=corpus, out=out, tower=tower, width=width)
-    embed_corpora([task], workers=workers, title=f"embed {corpus.root.name}", engine=engine)
+    embed_corpora([task], workers=workers, title=f"embed {corpus.name}", engine=engine)
     records = read_records(out)
     dimensions = files.read_json(out / "manifest.json")["dimensions"]
     return Embedded(

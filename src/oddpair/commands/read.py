@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 
 from oddpair import files
+from oddpair.errors import Refusal
 from oddpair.progress import say
 from oddpair.retrieval.concepts import Vocabulary, load_vocabulary
 from oddpair.retrieval.corpus import Corpus, open_corpus
-from oddpair.retrieval.embed import EmbedTask, embed_corpora
+from oddpair.retrieval.embed import EmbedTask, embed_corpora, holds_embeddings
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.embeddings import Embeddings, load_embeddings
 from oddpair.retrieval.encoder import Encoder
 from oddpair.retrieval.mining import mine_vocabulary
 from oddpair.retrieval.probe import check_encoder
-from oddpair.retrieval.samples import NO_CAPTION
+from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad, EmbeddedSource
 
 
 def read_corpus(path: str, subset: Path | None = None) -> Corpus:
@@ -28,35 +30,96 @@ def read_corpus(path: str, subset: Path | None = None) -> Corpus:
     return corpus
 
 
-def metadata_of(corpus: Corpus, columns: Sequence[str] = ()) -> pa.Table:
-    """Read a corpus's rows without their pictures, and say how many were set aside."""
+def metadata_of(corpus: Corpus, columns: Sequence[str] = ()) -> tuple[pa.Table, tuple[Bad, ...]]:
+    """Read a corpus's rows without their pictures, and say how many were set aside; give both."""
     table, bad = corpus.collect(columns)
     silent = sum(line.rows for line in bad if line.reason == NO_CAPTION)
     if silent:
         say(f"{corpus.root}: {silent:,} of {len(corpus):,} rows have no caption and are left out")
-    damaged = [line for line in bad if line.reason != NO_CAPTION]
+    damaged = [line for line in bad if line.reason not in (NO_CAPTION, REPEATED)]
     if damaged:
         first, rows = damaged[0], sum(line.rows for line in damaged)
         say(
             f"{corpus.root}: {rows:,} of {len(corpus):,} rows are damaged and left out, the first in {first.file}: "
             f"{first.reason}"
         )
-    return table
+    return table, bad
 
 
 def embeddings_of(
-    corpus: Corpus, folder: Path, model: str, pretrained: str | None, *, workers: int
+    corpus: Corpus,
+    folder: Path,
+    model: str,
+    pretrained: str | None,
+    *,
+    workers: int,
+    width: int | None = None,
 ) -> Embeddings:
-    """Load the corpus's embeddings from a folder; those that are missing are made, or taken over."""
-    tower = None if corpus.source.embedded else Tower(model=model, pretrained=pretrained)
-    task = EmbedTask(corpus=corpus, out=folder, tower=tower)
-    embed_corpora([task], workers=workers, title=f"embed {corpus.root.name}")
+    """Load the corpus's embeddings from a folder; if it holds none, they are made, or taken over.
+
+    Args:
+        corpus: The corpus.
+        folder: The folder.
+        model: The model of the embeddings.
+        pretrained: Its weights, for an architecture.
+        workers: Processes.
+        width: Which embeddings to take over, where a corpus holds those of several models.
+
+    Returns:
+        The embeddings.
+
+    Raises:
+        Refusal: If the folder holds something else, or they cannot be made.
+    """
+    if not holds_embeddings(folder, corpus, model, pretrained):
+        tower = None if corpus.source.embedded else Tower(model=model, pretrained=pretrained)
+        task = EmbedTask(corpus=corpus, out=folder, tower=tower, width=width)
+        embed_corpora([task], workers=workers, title=f"embed {corpus.name}")
     found = load_embeddings(folder)
+    if not found.image.shape[1]:
+        raise Refusal(
+            f"{corpus.root} has embeddings of captions, none of pictures: give a corpus with pictures or their embeddings"
+        )
+    if found.duplicates:
+        say(
+            f"{corpus.root}: {found.duplicates:,} rows have uid and vectors of an earlier one and are left out"
+        )
     manifest = files.read_json(folder / "manifest.json")
     if manifest["quarantined"]:
         counted = f"{manifest['quarantined']:,} of {manifest['seen']:,} rows"
         say(f"{corpus.root}: {counted} were set aside, see {folder}/quarantine.jsonl")
     return found
+
+
+def choose_width(corpus: Corpus, encoder: Encoder) -> int | None:
+    """Choose among the embeddings that a corpus holds those of an encoder, before they are taken over.
+
+    Args:
+        corpus: A corpus; one without embeddings needs no choice.
+        encoder: The model that queries will be embedded with.
+
+    Returns:
+        Their dimension; ``None`` where there is nothing to choose.
+
+    Raises:
+        Refusal: If another model made them, as far as a first look tells.
+    """
+    if not corpus.source.embedded:
+        return None
+    source = cast("EmbeddedSource", corpus.source)
+    for shard in corpus.shards:
+        for usual in source.vectors(shard):
+            if not usual.uids:
+                continue
+            width = max(usual.image.shape[1], usual.text.shape[1])
+            if width == encoder.dimension:
+                check_encoder(usual, encoder, made_by=source.encoder)
+                return None
+            check_encoder(
+                next(source.vectors(shard, width=encoder.dimension)), encoder, made_by=source.encoder
+            )
+            return encoder.dimension
+    return None
 
 
 def require_encoder(corpus: Corpus, found: Embeddings, encoder: Encoder) -> None:

@@ -77,7 +77,7 @@ def write_sheet(path: Path, corpus: Corpus, query: str, hits: Sequence[Hit]) -> 
         parts.append(html.contact_sheet(shown, columns=5))
     rows = [[hit.place, f"{hit.score:.4f}", hit.uid, hit.caption] for hit in hits]
     table = html.table(["place", "similarity", "uid", "caption"], rows, caption="The same as a table")
-    lead = f"The {len(hits)} pictures of {corpus.root.name} nearest to “{query}”, by exact search."
+    lead = f"The {len(hits)} pictures of {corpus.name} nearest to “{query}”, by exact search."
     section = html.section("Nearest pictures", *parts, table)
     files.write_text(path, html.page("Search", [section], lead=lead))
 

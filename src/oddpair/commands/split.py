@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from oddpair import files, html, stages
-from oddpair.commands.count import count_corpus
+from oddpair.commands.count import Counted, count_corpus
 from oddpair.commands.read import embeddings_of
 from oddpair.commands.search import as_thumbnail
 from oddpair.errors import Refusal
@@ -84,7 +84,7 @@ def split_pairs(
     Returns:
         The pairs and their card.
     """
-    counts, concepts = count_corpus(
+    counted = count_corpus(
         corpus, out / "counts", vocabulary=vocabulary, tags=tags, mined_words=recipe.mined_words
     )
     folder = out / "pairs"
@@ -92,10 +92,15 @@ def split_pairs(
     if stages.begin(folder, made_from):
         with stages.make(folder):
             table = find_unseen_pairs(
-                counts, nested_pairs(concepts), recipe, tests=None, embeddings=None, tags=None
+                counted.counts,
+                nested_pairs(counted.vocabulary),
+                recipe,
+                tests=None,
+                embeddings=None,
+                tags=None,
             )
             files.write_table(folder / "pairs.parquet", table.to_table())
-            _write_pairs_page(folder / CARD_FILE, corpus, table, concepts.sha256)
+            _write_pairs_page(folder / CARD_FILE, corpus, table, counted)
     table = PairTable.from_table(files.read_table(folder / "pairs.parquet"))
     return table, pair_card(table)
 
@@ -116,13 +121,13 @@ def _write_style_page(
             parts.append(html.contact_sheet(shown, columns=8, caption=caption))
         sections.append(html.section(manifest.name, *parts))
     lead = (
-        f"{corpus.root.name}: {len(corpus):,} rows sorted by style. Natural are rows labelled "
+        f"{corpus.name}: {len(label):,} rows sorted by style. Natural are rows labelled "
         f"{', '.join(recipe.natural)}; precision {recipe.precision:g} is certified at {recipe.confidence:.0%}."
     )
     files.write_text(path, html.page("Style-strict splits", sections, lead=lead))
 
 
-def _write_pairs_page(path: Path, corpus: Corpus, table: PairTable, vocabulary: str) -> None:
+def _write_pairs_page(path: Path, corpus: Corpus, table: PairTable, counted: Counted) -> None:
     silent = np.flatnonzero(table.status != SEEN)
     order = silent[np.argsort(-table.expected[silent], kind="stable")][:50]
     rows = [
@@ -137,10 +142,12 @@ def _write_pairs_page(path: Path, corpus: Corpus, table: PairTable, vocabulary: 
         for i in order.tolist()
     ]
     columns = ["first", "second", "captions with the first", "with the second", "expected together", "status"]
-    parts = [html.card("Pairs", [*pair_card(table), ("vocabulary", vocabulary[:16])])]
+    parts = [html.card("Pairs", [*pair_card(table), ("vocabulary", counted.vocabulary.sha256[:16])])]
     if rows:
         parts.append(html.table(columns, rows, caption="The unseen pairs that chance would show most often"))
-    lead = f"{corpus.root.name}: pairs of concepts that {len(corpus):,} captions never name together."
+    lead = (
+        f"{corpus.name}: pairs of concepts that {counted.counts.n_captions:,} captions never name together."
+    )
     files.write_text(path, html.page("Unseen pairs", [html.section("Pairs", *parts)], lead=lead))
 
 

@@ -8,6 +8,7 @@ between any two such steps of ``oddpair.files.atomic``. Production code knows no
 # ruff: noqa: PTH100, PTH112, PTH202
 
 import errno
+import itertools
 import json
 import os
 import random
@@ -44,7 +45,7 @@ def install() -> None:
 
 def _patch(fault: dict[str, Any]) -> None:
     if "shuffle" in fault:
-        _shuffle_folders(random.Random(fault["shuffle"]), fault["out"])
+        _shuffle_folders(random.Random(fault["shuffle"]), [fault["out"], *fault.get("listed", [])])
     if "timeout" in fault:
         from oddpair import jobs
 
@@ -55,6 +56,38 @@ def _patch(fault: dict[str, Any]) -> None:
         from oddpair.benchmarks.miniature import train
 
         train.CHECKPOINT_EVERY = fault["checkpoint_every"]
+    if "deadly" in fault:
+        _crash_decoders(fault["deadly"].encode())
+    if "deadly_batch" in fault:
+        _crash_towers(fault["deadly_batch"])
+
+
+def _crash_decoders(mark: bytes) -> None:
+    """Let pictures that bear the mark kill the process that decodes them, as a bug of a C library does."""
+    import simplejpeg
+
+    decode = simplejpeg.decode_jpeg
+
+    def decode_jpeg(data: bytes, *arguments: Any, **options: Any) -> Any:
+        if mark in data:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return decode(data, *arguments, **options)
+
+    simplejpeg.decode_jpeg = decode_jpeg
+
+
+def _crash_towers(number: int) -> None:
+    """Let the n-th batch of every process kill it in the model."""
+    from oddpair.retrieval.towers import Towers
+
+    embed, batches = Towers.embed_images, itertools.count(1)
+
+    def embed_images(*arguments: Any, **options: Any) -> Any:
+        if next(batches) == number:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return embed(*arguments, **options)
+
+    Towers.embed_images = embed_images  # type: ignore[method-assign]
 
 
 class _Hook:
@@ -158,7 +191,7 @@ def _stage(kind: str, name: str) -> str | None:
     return FOLDERS.get(first[0], "report")
 
 
-def _shuffle_folders(rng: random.Random, out: str) -> None:
+def _shuffle_folders(rng: random.Random, folders: list[str]) -> None:
     list_names, scan = os.listdir, os.scandir
 
     class Shuffled:
@@ -185,7 +218,10 @@ def _shuffle_folders(rng: random.Random, out: str) -> None:
             return
 
     def is_ours(path: Any) -> bool:
-        return not isinstance(path, int) and _is_in(os.path.abspath(os.fsdecode(path)), os.path.abspath(out))
+        if isinstance(path, int):
+            return False
+        place = os.path.abspath(os.fsdecode(path))
+        return any(_is_in(place, os.path.abspath(folder)) for folder in folders)
 
     def listdir(path: Any = ".") -> Any:
         names = list_names(path)

@@ -87,6 +87,9 @@ def test_rows_that_are_not_there_are_the_callers_error(tmp_path):
         pytest.param(np.ones((2, 3, 4), dtype=np.float16), "has shape (2, 3, 4)", id="43-three-axes"),
         pytest.param(np.float16(1), "has shape ()", id="43-no-axis"),
         pytest.param(np.ones((3, 0), dtype=np.float16), "has shape (3, 0)", id="43-no-dimension"),
+        pytest.param(
+            np.ones((2, 65_537), dtype=np.float16), "rows of dimension 65,537, needed at most 65,536", id="43-wide"
+        ),
     ],
 )  # fmt: skip
 def test_what_is_no_table_of_floats_is_refused_by_what_it_is(tmp_path, file, array, told):

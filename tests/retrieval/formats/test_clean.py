@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.formats.clean import MAX_CAPTION, choose_identity, clean, hash_text
+from oddpair.retrieval.formats.clean import MAX_CAPTION, choose_identity, clean, find_identity, hash_text
 from oddpair.retrieval.samples import NO_CAPTION
 
 BROKEN = b"caf\xe9"
@@ -47,7 +47,7 @@ def test_the_best_id_that_there_is_is_chosen(columns, identity):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.none() | st.text(max_size=6), st.text(min_size=1, max_size=20))))
 def test_uids_are_the_published_hash_of_url_and_caption(rows):
-    rows = [(url, caption) for url, caption in rows if caption.strip()]
+    rows = [(url, caption) for url, caption in rows if caption.strip() and (url or "").strip()]
     table = pa.table(
         {
             "key": pa.array(["k"] * len(rows), pa.string()),
@@ -127,12 +127,50 @@ def test_a_row_without_an_id_is_set_aside():
     assert [(bad.row, bad.reason) for bad in batch.bad] == [(101, "no uid"), (102, "no uid")]
 
 
-def test_rows_without_caption_and_url_have_no_id_in_a_corpus_of_bare_pictures():
+def test_rows_without_a_url_have_no_id_in_a_corpus_of_bare_pictures():
     table = pa.table({"key": ["1", "2"], "url": ["http://a", None]})
     batch = clean(table, file="a", first_row=0, identity="url and caption", captioned=False)
     assert batch.table["uid"].to_pylist() == [hash_text("http://a", "")]
     assert batch.table["caption"].to_pylist() == [""]
-    assert [bad.reason for bad in batch.bad] == ["no url and caption"]
+    assert [bad.reason for bad in batch.bad] == ["no url"]
+
+
+@pytest.mark.parametrize("url", [None, "", " \n"])
+def test_a_row_without_a_url_has_no_id_though_it_has_a_caption(url):
+    # Two pictures of one logo would be one sample.
+    table = pa.table({"key": ["1", "2"], "url": ["http://a", url], "caption": ["logo", "logo"]})
+    batch = clean(table, file="a", first_row=0, identity="url and caption")
+    assert batch.table["uid"].to_pylist() == [hash_text("http://a", "logo")]
+    assert [(bad.row, bad.uid, bad.reason) for bad in batch.bad] == [(1, None, "no url")]
+
+
+TEXT, WHOLE, DOUBLE, ADDRESS = pa.string(), pa.int64(), pa.float64(), {"url": pa.string()}
+
+
+@pytest.mark.parametrize(
+    ("types", "identity", "n_notes"),
+    [
+        ({"uid": pa.large_string(), "hash": DOUBLE}, "uid", 0),
+        ({"uid": pa.null()}, "uid", 0),
+        ({"uid": WHOLE, "hash": WHOLE, **ADDRESS}, "hash", 1),
+        ({"uid": WHOLE, "hash": DOUBLE, **ADDRESS}, "url and caption", 2),
+        ({"hash": TEXT, **ADDRESS}, "url and caption", 1),
+        (ADDRESS, "url and caption", 0),
+        ({}, None, 0),
+    ],
+)
+def test_columns_that_ids_cannot_be_made_from_are_passed_over(types, identity, n_notes):
+    found, notes = find_identity(types, "a.parquet")
+    assert (found, len(notes)) == (identity, n_notes)
+    assert all(note.endswith(f": ids are made from {identity}") for note in notes)
+
+
+@pytest.mark.parametrize(("name", "needed"), [("uid", "string"), ("hash", "int64")])
+def test_a_column_of_ids_of_another_type_is_refused_where_nothing_else_makes_ids(name, needed):
+    with pytest.raises(
+        Refusal, match=rf"a.parquet has double in column '{name}', needed {needed}: write the table"
+    ):
+        find_identity({name: DOUBLE}, "a.parquet")
 
 
 def test_a_row_without_a_key_is_set_aside():

@@ -165,11 +165,29 @@ def test_without_anything_to_make_ids_of_a_corpus_is_refused(tmp_path):
         opened(tmp_path / "out")
 
 
-def test_ids_that_pandas_rounded_to_double_are_refused(tmp_path):
+def test_ids_that_pandas_rounded_to_double_are_passed_over_with_a_note(tmp_path):
     for part, values in enumerate(([1, 2], [1.0, np.nan])):
         write_part(tmp_path / "out", part, unit(part, 2), None, metadata(part, 2, hash=values))
-    with pytest.raises(Refusal, match=r"metadata_1.parquet has double in column 'hash', which rounds ids"):
+    source = opened(tmp_path / "out")
+    assert source.identity == "url and caption"
+    assert re.match(
+        r"column 'hash' of .*metadata_0\.parquet is double, needed int64: ids are", source.notes[0]
+    )
+    rows = metadata(1, 2)
+    assert vectors_of(source)[1].uids == tuple(map(hash_text, rows["url"], rows["caption"]))
+    for part, values in enumerate(([1, 2], [1.0, np.nan])):
+        columns = {"image_path": ["a", "b"], "caption": ["c", "d"], "hash": values}
+        write_part(tmp_path / "out", part, unit(part, 2), None, columns)
+    with pytest.raises(Refusal, match=r"has double in column 'hash', needed int64: write the table anew"):
         opened(tmp_path / "out")
+
+
+def test_rows_without_an_address_are_set_aside_where_ids_are_made_of_it(tmp_path):
+    columns = {"caption": ["logo"] * 3, "url": ["http://a", None, ""]}
+    write_part(tmp_path / "out", 0, unit(0, 3), None, columns)
+    (found,) = vectors_of(opened(tmp_path / "out"))
+    assert found.uids == (hash_text("http://a", "logo"),)
+    assert [(bad.row, bad.reason) for bad in found.bad] == [(1, "no url"), (2, "no url")]
 
 
 def test_captions_alone_or_pictures_alone_are_enough(tmp_path):
@@ -217,6 +235,16 @@ def test_what_identifies_a_part_follows_its_content(written):
     np.save(written / "img_emb" / "img_emb_1.npy", unit(99, 6))
     after = source.identify("1")
     assert [name for name in before if before[name] != after[name]] == ["img_emb/img_emb_1.npy"]
+
+
+def test_wide_rows_come_in_short_batches(written, monkeypatch):
+    source = opened(written)
+    (whole,) = source.vectors("2")
+    monkeypatch.setattr("oddpair.retrieval.formats.arrays._BYTES_AT_ONCE", 2 * 4 * WIDTH)
+    parts = list(source.vectors("2"))
+    assert [len(part.uids) for part in parts] == [2, 2, 2, 1]
+    assert np.array_equal(np.concatenate([part.image for part in parts]), whole.image)
+    assert tuple(uid for part in parts for uid in part.uids) == whole.uids
 
 
 def test_batches_give_the_rows_of_one_read(written, monkeypatch):
@@ -409,7 +437,9 @@ def test_35_a_damaged_page_sets_the_rest_of_its_part_aside(tmp_path, monkeypatch
     ("columns", "told"),
     [
         pytest.param(
-            {"width": ["a", "b"]}, "has large_string in column 'width', the files before", id="36-type"
+            {"width": ["a", "b"]},
+            "has large_string in column 'width', .*metadata_0.parquet has int64",
+            id="36-type",
         ),
         pytest.param({"more": [1, 2]}, "metadata_0.parquet has no column 'more', which", id="36-one-more"),
         pytest.param({"width": None}, "metadata_1.parquet has no column 'width', which", id="36-one-less"),

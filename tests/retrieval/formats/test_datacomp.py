@@ -127,9 +127,21 @@ def test_vectors_are_the_unit_rows_of_the_model_that_is_asked_for(tmp_path, dtyp
     assert part.captions == ("caption 0", "caption 1", "caption 2", "caption 3")
 
 
+def test_wide_rows_come_in_short_batches(tmp_path, monkeypatch):
+    table = make_table(5).set_column(2, "text", pa.array(["a", "b", None, "d", "e"]))
+    source = open_embedded(write(tmp_path / "d", NAMES[0], table, make_arrays(5)))
+    (whole,) = source.vectors(NAMES[0])
+    monkeypatch.setattr("oddpair.retrieval.formats.arrays._BYTES_AT_ONCE", 2 * 4 * 768)
+    parts = list(source.vectors(NAMES[0]))
+    assert [len(part.uids) for part in parts] == [2, 1, 1]
+    assert np.array_equal(np.concatenate([part.image for part in parts]), whole.image)
+    assert tuple(uid for part in parts for uid in part.uids) == whole.uids
+    assert tuple(bad for part in parts for bad in part.bad) == whole.bad
+
+
 def test_another_dimension_is_refused(embedded):
     source = open_embedded(embedded)
-    with pytest.raises(Refusal, match=r"holds embeddings of dimension \[512, 768\], needed 640"):
+    with pytest.raises(Refusal, match=r"holds embeddings of dimension 512 and 768, needed 640"):
         next(source.vectors(NAMES[0], width=640))
 
 

@@ -122,6 +122,12 @@ def test_a_folder_is_cut_into_shards_of_a_thousand_rows(tmp_path):
     assert [row["caption"] for row in rows] == [f"line 1\nof {row}" for row in range(2001)]
 
 
+def test_what_ids_are_made_of_is_said(folder):
+    assert opened(folder).identity == "bytes"
+    listing(folder, "file,caption,uid", "images/0.png,x,one")
+    assert opened(folder).identity == "uid"
+
+
 def test_uids_of_a_listing_are_kept_and_need_no_picture_read(folder, monkeypatch):
     listing(folder, "uid,file,caption", "x,images/0.png,a", "y,images/0.png,b", "z,images/9.png,c")
     source = opened(folder)
@@ -250,8 +256,6 @@ def test_bare_pictures_have_the_captions_beside_them(tmp_path):
     }.items():
         (tmp_path / f"{name}.txt").write_bytes(text)
     (tmp_path / "notes.txt").write_text("not a caption")
-    (tmp_path / "a" / "deep").mkdir()
-    (tmp_path / "a" / "deep" / "x.jpg").write_bytes(b"too deep")
     source = opened(tmp_path)
     assert (source.captioned, source.notes) == (True, ("1 files that are no pictures are passed over",))
     rows, samples, bad = read(source)
@@ -266,6 +270,41 @@ def test_bare_pictures_have_the_captions_beside_them(tmp_path):
         Bad(file="c.tiff", reason="caption is not UTF-8"),
         Bad(file="e.gif", reason=NO_CAPTION),
     ]
+
+
+@pytest.mark.parametrize("root", ["local", "store"])
+def test_pictures_at_any_depth_are_found_and_hidden_ones_are_not(tmp_path, root):
+    names = [
+        "train/a/b/x.jpg",
+        "train/a.jpg",
+        "train/a/y.png",
+        "top.webp",
+        "train/.trash/z.jpg",
+        ".hidden.jpg",
+    ]
+    for row, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(picture(row))
+    (tmp_path / "train" / "a" / "b" / "x.txt").write_text("deep")
+    path = str(tmp_path)
+    if root == "store":
+        store = fsspec.filesystem("memory")
+        store.put(path, "/deep", recursive=True)
+        path = "memory://deep"
+    source = opened(path)
+    assert source.sizes == (4,)
+    assert [one.key for one in read(source)[1]] == ["train/a/b/x.jpg"]
+    assert [bad.file for bad in read(source)[2]] == ["top.webp", "train/a.jpg", "train/a/y.png"]
+
+
+def test_links_to_folders_are_not_followed_and_told(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.jpg").write_bytes(picture(0))
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    source = opened(tmp_path)
+    assert [row["key"] for row in read(source)[0]] == ["a/x.jpg"]
+    assert source.notes == ("links to folders are not followed: a/round, b",)
 
 
 def test_bare_pictures_without_any_caption_are_a_corpus_without_captions(tmp_path):

@@ -2,6 +2,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def download(folder, shard="00000", rows=6, *, raw=True, name="jpg", stats=None,
         name: made(images, pa.binary()),
         **changes,
     }
+    columns = {one: values for one, values in columns.items() if values is not None}
     pq.write_table(pa.table(columns), folder / f"{shard}.parquet", row_group_size=100)
     successes = rows - sum(failed) if stats is None else stats
     (folder / f"{shard}_stats.json").write_text(json.dumps({"count": rows, "successes": successes}))
@@ -224,13 +226,13 @@ def test_35_a_damaged_page_of_pictures_costs_the_rest_of_the_shard(tmp_path):
     ("changes", "message"),
     [
         pytest.param(
-            {"similarity": pa.array([1] * 6)},
-            "00001.parquet has int64 in column 'similarity', .*00000.parquet has double",
+            {"caption": pa.array([1] * 6)},
+            "00001.parquet has int64 in column 'caption', .*00000.parquet has string",
             id="36-type",
         ),
         pytest.param(
-            {"hash": pa.array([1] * 6)},
-            "00000.parquet has no column 'hash', which .*00001.parquet has",
+            {"url": None},
+            "00001.parquet has no column 'url', which .*00000.parquet has",
             id="36-column",
         ),
     ],
@@ -240,6 +242,27 @@ def test_shards_with_other_columns_are_refused(tmp_path, changes, message):
     for reading in (source.scan("00001"), source.stream("00001")):
         with pytest.raises(Refusal, match=message):
             list(reading)
+
+
+def test_columns_that_nobody_asks_for_may_differ(tmp_path):
+    other = {"similarity": pa.array(["high"] * 6), "exif": None, "more": pa.array([1] * 6)}
+    source = open_image_parquet(locate(download(download(tmp_path / "c"), "00001", **other)))
+    assert read(source, "00001")[0]["key"].to_pylist() == [f"00001000{row}" for row in (0, 1, 3, 4)]
+    assert [one.key for one in pull(source, "00001")[0]] == [f"00001000{row}" for row in (0, 1, 3, 4)]
+    with pytest.raises(Refusal, match=r"00001.parquet has string in column 'similarity'"):
+        read(source, "00001", ["similarity"])
+    with pytest.raises(Refusal, match=r"00001.parquet has no column 'exif'"):
+        read(source, "00001", ["exif"])
+    with pytest.raises(Refusal, match=r"00001.parquet has "):
+        read(source, "00001", None)
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.null()])
+def test_numbers_that_were_inferred_otherwise_in_one_shard_take_the_wider_type(tmp_path, kind):
+    values = pa.nulls(6) if pa.types.is_null(kind) else pa.array([9] * 6, kind)
+    source = open_image_parquet(locate(download(download(tmp_path / "c"), "00001", original_width=values)))
+    wide = pa.int32() if pa.types.is_null(kind) else kind
+    assert read(source, "00001", ["original_width"])[0].schema.field("original_width").type == wide
 
 
 def test_36_a_column_that_is_null_in_one_shard_is_no_drift(tmp_path):
@@ -286,6 +309,13 @@ def test_a_folder_that_is_no_such_corpus_is_refused(tmp_path, spoil, message):
     spoil(folder)
     with pytest.raises(Refusal, match=message):
         open_image_parquet(locate(folder))
+
+
+def test_ids_of_another_type_are_passed_over_with_a_note(tmp_path):
+    source = open_image_parquet(locate(download(tmp_path / "c", uid=pa.array(range(6)))))
+    assert source.identity == "url and caption"
+    assert re.match(r"column 'uid' of .*00000\.parquet is int64, needed string", source.notes[0])
+    assert next(one.uid for one in pull(source)[0]) == hash_text("http://00000/0", "caption 0")
 
 
 def test_rows_without_anything_to_make_ids_from_are_refused(tmp_path):

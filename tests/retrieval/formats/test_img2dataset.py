@@ -342,19 +342,14 @@ def test_a_first_table_that_is_damaged_does_not_stop_the_others(folder):
     ("change", "message"),
     [
         pytest.param(
-            with_column("style", pa.array([1, 2, 3, 4])),
-            r"00001\.parquet has int64 in column 'style', .*00000\.parquet has string",
+            with_column("caption", pa.array([1, 2, 3, 4])),
+            r"00001\.parquet has int64 in column 'caption', .*00000\.parquet has string",
             id="36-type",
         ),
         pytest.param(
-            lambda table: table.drop_columns("style"),
-            r"00001\.parquet has no column 'style', which .*00000\.parquet has",
+            lambda table: table.drop_columns("uid"),
+            r"00001\.parquet has no column 'uid', which .*00000\.parquet has",
             id="36-column",
-        ),
-        pytest.param(
-            lambda table: table.append_column("more", [[1] * 4]),
-            r"00000\.parquet has no column 'more', which .*00001\.parquet has",
-            id="36-another-column",
         ),
     ],
 )
@@ -366,6 +361,33 @@ def test_tables_that_differ_in_their_columns_are_refused(folder, change, message
         list(source.scan("00001"))
     with pytest.raises(Refusal, match=message):
         list(source.stream("00001"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            with_column("style", pa.array([1, 2, 3, 4])),
+            r"00001\.parquet has int64 in column 'style', .*has string",
+        ),
+        (lambda table: table.drop_columns("style"), r"00001\.parquet has no column 'style', which .*has"),
+    ],
+)
+def test_columns_that_nobody_asks_for_may_differ(folder, change, message):
+    change_table(folder, change)
+    source = open_img2dataset(place(folder))
+    assert read(source) == (KEYS, [], KEYS, [])
+    for columns in (["style"], None):
+        with pytest.raises(Refusal, match=message):
+            list(source.scan("00001", columns))
+
+
+def test_numbers_that_were_inferred_otherwise_in_one_table_take_the_wider_type(folder):
+    change_table(folder, lambda table: with_column("width", table["width"].cast(pa.float64()))(table))
+    source = open_img2dataset(place(folder))
+    kinds = [next(source.scan(shard, ["width"])).table.schema.field("width").type for shard in source.shards]
+    assert kinds == [pa.int32(), pa.float64(), pa.int32()]
+    assert read(source) == (KEYS, [], KEYS, [])
 
 
 def test_columns_may_be_null_or_encoded_otherwise_in_a_part(folder):
@@ -380,7 +402,7 @@ def test_columns_may_be_null_or_encoded_otherwise_in_a_part(folder):
 def test_a_missing_part_of_a_shard_is_refused_by_name(folder, name):
     (folder / name).unlink()
     with pytest.raises(
-        Refusal, match=f"lacks {name} beside the other parts of the shard: run the download again"
+        Refusal, match=f"lacks {name} beside the other parts of the shard: .*run the download again"
     ):
         open_img2dataset(place(folder))
 
@@ -440,11 +462,29 @@ def test_tables_that_ids_cannot_be_made_from_are_refused_with_what_is_needed(fol
         open_img2dataset(place(folder))
 
 
-def test_the_key_of_a_column_uid_hash_or_url_is_the_id(folder):
+def test_without_ids_they_are_made_of_address_and_caption_and_rows_without_one_are_set_aside(folder):
     drop_everywhere(folder, "uid")
+    change_table(folder, with_column("url", pa.array(["http://4", None, " ", "http://7"])))
     source = open_img2dataset(place(folder))
+    scanned, aside, kept, bads = read(source)
+    assert scanned == kept == [KEYS[0], KEYS[3]]
+    assert [(bad.row, bad.reason) for bad in aside] == [(1, "no url"), (2, "no url")]
+    assert aside == bads
     uids = [uid for batch in source.scan("00001") for uid in batch.table["uid"].to_pylist()]
-    assert uids == [hash_text("", f"caption {row}") for row in range(4, 8)]
+    assert uids == [hash_text(f"http://{row}", f"caption {row}") for row in (4, 7)]
+
+
+def test_ids_of_another_type_are_passed_over_with_a_note(folder):
+    for shard in ("00000", "00001", "00002"):
+        change_table(folder, with_column("uid", pa.array(range(4))), shard)
+        change_table(folder, with_column("url", pa.array(["http://a"] * 4)), shard)
+    source = open_img2dataset(place(folder))
+    assert source.identity == "url and caption"
+    assert "column 'uid' of " in source.notes[0]
+    assert read(source) == (KEYS, [], KEYS, [])
+    drop_everywhere(folder, "url")
+    with pytest.raises(Refusal, match=r"00000\.parquet has int64 in column 'uid', needed string: write the"):
+        open_img2dataset(place(folder))
 
 
 def test_shards_in_a_store_are_read_as_local_ones(folder):

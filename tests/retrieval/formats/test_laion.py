@@ -1,4 +1,5 @@
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -182,7 +183,10 @@ def test_35_a_damaged_page_costs_the_rest_of_its_file(tmp_path):
     ("other", "message"),
     [
         pytest.param(
-            {**RELEASES["md5"], "hash": pa.array([1.0] * 5)}, "double in column 'hash'", id="36-type"
+            {**RELEASES["md5"], "hash": pa.array([1.0] * 5)}, "double in column 'hash', ", id="36-rounded-ids"
+        ),
+        pytest.param(
+            {**RELEASES["md5"], "md5": pa.array([1.0] * 5)}, "double in column 'md5', ", id="36-type"
         ),
         pytest.param(RELEASES["2b-en-joined"], "b.parquet has no column 'md5', which", id="36-column"),
     ],
@@ -208,12 +212,91 @@ def test_36_a_column_that_is_null_in_one_file_has_one_type_in_all(tmp_path):
         ({"URL": URLS}, "has no column caption, text or TEXT, only 'URL'"),
         ({"TEXT": TEXTS}, "has no column uid, hash or url to make ids from"),
         ({"URL": URLS, "TEXT": list(range(5))}, "has int64 in column 'TEXT', needed string"),
-        ({"URL": URLS, "TEXT": TEXTS, "hash": URLS}, "has string in column 'hash', needed int64"),
+        ({"TEXT": TEXTS, "hash": URLS}, "has string in column 'hash', needed int64"),
+        ({"TEXT": TEXTS, "uid": list(range(5))}, "has int64 in column 'uid', needed string"),
     ],
 )
 def test_a_table_that_is_no_corpus_is_refused(tmp_path, table, message):
     with pytest.raises(Refusal, match=message):
         open_laion(locate(write(tmp_path / "laion", a=table)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (
+            {"hash": pa.array([1.0, 2, None, 4, 5])},
+            "column 'hash' of .*a.parquet is double, needed int64: ids are made from url and caption",
+        ),
+        ({"uid": list(range(5))}, "column 'uid' of .* is int64, needed string: ids are made from url and"),
+    ],
+)
+def test_ids_of_another_type_are_passed_over_with_a_note(tmp_path, columns, told):
+    (folder := tmp_path / "laion").mkdir()
+    source = open_laion(locate(write(folder, a={**ADDRESSES, **columns})))
+    assert source.identity == "url and caption"
+    assert re.search(told, source.notes[0])
+    rows, _ = read(source, "a", list(columns))
+    assert rows["uid"].to_pylist() == [hash_text(URLS[row], TEXTS[row]) for row in (0, 1, 3)]
+
+
+def test_widths_that_pandas_inferred_otherwise_in_one_file_have_one_type_in_all(tmp_path):
+    other = {**RELEASES["2b-en-unjoined"], **DOUBLES}
+    source = open_laion(locate(write(tmp_path / "laion", a=RELEASES["2b-en-unjoined"], b=other)))
+    first, second = (read(source, shard, ["WIDTH"])[0] for shard in "ab")
+    assert first.schema.field("WIDTH").type == second.schema.field("WIDTH").type == pa.float64()
+    assert first["WIDTH"].to_pylist() == second["WIDTH"].to_pylist() == [640.0, 1.0, 3.0]
+
+
+def test_rows_without_an_address_are_set_aside_where_ids_are_made_of_it(tmp_path):
+    urls = ["http://a", None, "", " ", "http://b"]
+    source = open_laion(locate(write(tmp_path / "laion", a={"url": urls, "text": ["logo"] * 5})))
+    rows, bad = read(source, "a")
+    assert rows["key"].to_pylist() == ["000000000", "000000004"]
+    assert [(one.row, one.reason) for one in bad] == [(row, "no url") for row in (1, 2, 3)]
+    # LAION's own ids need none.
+    source = open_laion(locate(write(tmp_path / "other", a={"url": urls, "text": ["logo"] * 5, **HASH})))
+    assert read(source, "a")[0].num_rows == 5
+
+
+def download(rows, failed):
+    """The table of one shard as img2dataset writes it beside a tar."""
+    return {
+        "url": [f"http://{row}" for row in range(rows)],
+        "key": [f"00000{row:04d}" for row in range(rows)],
+        "caption": ["" if row == 0 else f"caption {row}" for row in range(rows)],
+        "status": ["failed_to_download" if row in failed else "success" for row in range(rows)],
+    }
+
+
+def test_of_tables_of_a_download_only_successes_are_samples(tmp_path):
+    rows = ROWS_PER_BATCH + 9
+    failed = {1, *range(5, rows, 7)}
+    folder = write(tmp_path / "tables", **{"00000": download(rows, failed), "00001": download(4, {0, 3})})
+    source = open_laion(locate(folder))
+    assert (source.layout, source.sizes) == ("img2dataset-table", (rows - len(failed), 2))
+    assert source.notes == (
+        "tables of a download without its pictures; "
+        f"{len(failed) + 2:,} of their rows are no success and left out",
+    )
+    good = [row for row in range(1, rows) if row not in failed]
+    found, bad = read(source, "00000", ["url"])
+    assert found["key"].to_pylist() == [f"00000{row:04d}" for row in good]
+    assert found["url"].to_pylist() == [f"http://{row}" for row in good]
+    assert found["uid"][0].as_py() == hash_text(f"http://{good[0]}", f"caption {good[0]}")
+    assert [(one.row, one.reason) for one in bad] == [(0, "no caption")]
+    only = pickle.loads(pickle.dumps(source.only("00001")))
+    assert read(only, "00001")[0]["key"].to_pylist() == ["000000001", "000000002"]
+
+
+def test_35_a_damaged_table_of_a_download_is_set_aside(tmp_path):
+    folder = write(tmp_path / "tables", **{"00000": download(4, {0}), "00001": download(4, {0})})
+    (folder / "00001.parquet").write_bytes(b"<html>")
+    source = open_laion(locate(folder))
+    assert source.sizes == (3, 0)
+    (bad,) = read(source, "00001")[1]
+    assert bad.reason.endswith("how many rows it had is not known")
+    assert "; 1 of their rows" in source.notes[0]
 
 
 def test_a_folder_without_a_table_that_can_be_read_is_refused(tmp_path):

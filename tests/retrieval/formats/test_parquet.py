@@ -110,6 +110,31 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert peaks["large"][1] < (tmp_path / "large.parquet").stat().st_size / 2
 
 
+@pytest.mark.parametrize("group", [400_000, 3_000], ids=["one-group", "small-groups"])
+def test_a_long_text_that_a_dictionary_repeats_comes_in_short_batches(tmp_path, group):
+    # Half a gigabyte of text in a file of some kilobytes, behind rows that are short.
+    rows, length = 9_000, 1 << 16
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1000 + [1] * (rows - 1000)), ["a", "b" * length])
+    path = write(
+        tmp_path / "a.parquet",
+        pa.table({"text": texts, "number": range(rows)}),
+        row_group_size=group,
+        compression="zstd",
+        store_schema=False,
+    )
+    assert path.stat().st_size < 100_000
+    sizes = [(part.num_rows, part.nbytes) for part in stream_table(path)]
+    assert sum(number for number, _ in sizes) == rows
+    assert max(size for _, size in sizes) < 80 << 20
+    # Columns that are not read cost nothing.
+    assert [part.num_rows for part in stream_table(path, ["number"])] == [rows]
+
+
+def test_groups_of_few_rows_are_read_together(tmp_path):
+    path = write(tmp_path / "a.parquet", row_group_size=10)
+    assert [part.num_rows for part in stream_table(path)] == [1000]
+
+
 def test_35_a_page_whose_checksum_is_wrong_ends_the_table(file):
     data = bytearray(file.read_bytes())
     data[pq.read_metadata(file).row_group(2).column(1).data_page_offset + 100] ^= 1

@@ -22,7 +22,7 @@ from oddpair.retrieval.formats.img2dataset import open_img2dataset
 from oddpair.retrieval.formats.tar_headers import BLOCK
 from oddpair.retrieval.formats.webdataset import open_webdataset
 from oddpair.retrieval.places import Place
-from oddpair.retrieval.samples import Bad
+from oddpair.retrieval.samples import NO_CAPTION, Bad
 
 OPENERS = {"img2dataset": open_img2dataset, "webdataset": open_webdataset}
 KEYS = [f"{row:09d}" for row in range(5)]
@@ -226,16 +226,41 @@ def renamed(name):
     return archive((name if found == "000000002.jpg" else found, data) for found, data in members())
 
 
+def test_a_sample_that_lacks_its_txt_is_set_aside_where_the_table_has_its_caption(folder):
+    # Case 3.
+    keys, bads = read(open_layout("img2dataset", folder), without("000000002.txt"))
+    assert keys == [key for key in KEYS if key != "000000002"]
+    assert [bad.reason for bad in bads] == ["sample 000000002 holds no txt, its table has a caption"]
+    # What the json says, the table says too.
+    assert read(open_layout("img2dataset", folder), without("000000002.json")) == (KEYS, [])
+
+
+def test_a_sample_that_lacks_its_txt_has_the_caption_of_its_json_or_none(folder):
+    # Case 3.
+    source = open_layout("webdataset", folder)
+    assert read(source, without("000000002.txt")) == (KEYS, [])
+    keys, bads = read(source, without("000000002.txt", "000000002.json"))
+    assert keys == [key for key in KEYS if key != "000000002"]
+    uid = hashlib.sha256(IMAGES["000000002"]).hexdigest()[:32]
+    assert [(bad.uid, bad.offset, bad.reason) for bad in bads] == [
+        (uid, OFFSETS["000000002.jpg"], NO_CAPTION)
+    ]
+
+
+def test_a_picture_in_a_folder_is_another_sample(source):
+    # Case 11.
+    keys, bads = read(source, renamed("a/000000002.jpg"))
+    assert keys == []
+    assert "holds 6 samples" in bads[0].reason
+
+
 SECOND = list(members(["000000002"]))
 SAMPLE = [
-    pytest.param(without("000000002.txt"), "holds no txt", id="3-lacks-its-txt"),
-    pytest.param(without("000000002.json"), "holds no json", id="3-lacks-its-json"),
     pytest.param(without("000000002.jpg"), "holds 0 pictures", id="3-lacks-its-picture"),
     pytest.param(flipped(WHOLE, OFFSETS["000000002.jpg"] + BLOCK + 300, 2), "hash", id="7-payload-bit-flip"),
     pytest.param(instead("000000002.jpg", picture(99)), "hash", id="20-another-picture"),
-    pytest.param(renamed("../000000002.jpg"), "no name KEY.SUFFIX", id="11-parent-folder"),
-    pytest.param(renamed("/etc/000000002.jpg"), "no name KEY.SUFFIX", id="11-absolute"),
-    pytest.param(renamed("a/000000002.jpg"), "no name KEY.SUFFIX", id="11-folder"),
+    pytest.param(renamed("../000000002.jpg"), "inside the archive", id="11-parent-folder"),
+    pytest.param(renamed("/etc/000000002.jpg"), "inside the archive", id="11-absolute"),
     pytest.param(special(tarfile.SYMTYPE), "is a link", id="12-symlink"),
     pytest.param(special(tarfile.LNKTYPE), "is a link", id="12-hardlink"),
     pytest.param(special(tarfile.CHRTYPE), "is a device", id="12-device"),

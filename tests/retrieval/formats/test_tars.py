@@ -151,15 +151,24 @@ def test_a_member_given_twice_begins_a_second_copy_and_both_are_at_fault(tmp_pat
     assert faults(pairs, tmp_path / "a.tar") == [("1", reason), ("1", reason)]
 
 
-def test_a_sample_needs_one_picture_and_what_half_of_the_samples_have(tmp_path):
+def test_a_sample_needs_one_picture_and_no_text(tmp_path):
     pairs = [("1.jpg", b"a"), ("1.txt", b""), ("2.jpg", b"a"), ("3.txt", b""), ("4.jpg", b""), ("4.png", b"")]
     assert faults(pairs, tmp_path / "a.tar") == [
-        ("2", "sample 2 holds no txt, which its neighbours have"),
         ("3", "sample 3 holds 0 pictures, needed one jpg, png or webp"),
         ("4", "sample 4 holds 2 pictures, needed one jpg, png or webp"),
     ]
-    few = [("1.jpg", b"a"), ("1.txt", b""), ("2.jpg", b"a"), ("3.jpg", b"")]
-    assert faults(few, tmp_path / "a.tar") == []
+
+
+@pytest.mark.parametrize("lost", ["json", "txt"])
+def test_the_last_sample_before_a_missing_end_lacks_what_any_other_has__3(lost):
+    for first in ({"json", "txt"}, {lost}):
+        pairs = [("1.jpg", b"a"), *((f"1.{suffix}", b"{}") for suffix in sorted(first)), ("2.jpg", b"a")]
+        whole = python_tar([(named(name), data) for name, data in [*pairs, ("3.jpg", b"a")]])
+        cut = whole[: 2 * BLOCK * len(pairs)]
+        assert [entry.fault for entry in index(whole).entries] == [None] * 3
+        expected = f"sample 2 holds no {min(first)}, which others have"
+        assert [entry.fault for entry in index(cut).entries] == [None, expected]
+        assert index(cut).verdict.endswith("the last good key is 1")
 
 
 def test_suffixes_are_taken_in_lower_case(tmp_path):
@@ -173,11 +182,153 @@ def test_unsorted_members_are_refused_with_both_places(tmp_path):
         index((tmp_path / "a.tar").read_bytes())
 
 
-@pytest.mark.parametrize("name", ["a\\b.jpg", "a\x07.jpg", "p/" * 60 + "0.jpg", "a.jpg~"])
-def test_names_that_are_no_plain_keys_are_faults(name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\\b.jpg",
+        "a\x07.jpg",
+        "/a/b.jpg",
+        "/b.jpg",
+        "a//b.jpg",
+        "a/../b.jpg",
+        "../b.jpg",
+        "a/./b.jpg",
+        "a\x07/b.jpg",
+    ],
+    ids=repr,
+)
+def test_names_that_lead_out_of_the_archive_are_faults__11(name):
     data = python_tar([(named(name), b"x"), (named("1.jpg"), b"x")], format=tarfile.USTAR_FORMAT)
-    found = index(data).entries
-    assert [entry.key for entry in found if entry.fault is None] == ["1"]
+    bad, good = index(data).entries
+    assert (good.key, good.fault) == ("1", None)
+    assert bad.fault == f"{name!r} at byte 0 is no name KEY.SUFFIX of a file inside the archive"
+    assert "/" not in bad.key
+
+
+def test_a_folder_is_part_of_the_key(tmp_path):
+    folders = ["images", "v1.5/b", "p/" * 60 + "q"]
+    names = [f"{folder}/{suffix}" for folder in folders for suffix in ("a.jpg", "a.txt")]
+    data = python_tar(
+        [(named("images/", type=tarfile.DIRTYPE), b""), *((named(name), b"x") for name in names)],
+        format=tarfile.USTAR_FORMAT,
+    )
+    assert [entry.fault for entry in index(data).entries] == [None] * 3
+    assert contents(data) == [(f"{folder}/a", {"jpg": b"x", "txt": b"x"}) for folder in folders]
+
+
+def test_names_without_a_suffix_or_with_another_are_passed_over(tmp_path):
+    write_tar(
+        tmp_path / "a.tar", [("1.jpg", b"a"), ("1", b""), ("LICENSE", b""), ("1.jpg~", b""), ("1.txt", b"")]
+    )
+    (entry,) = index((tmp_path / "a.tar").read_bytes()).entries
+    assert (entry.key, entry.fault, list(entry.members)) == ("1", None, ["jpg", "jpg~", "txt"])
+
+
+def test_members_with_several_dots_are_passed_over_beside_a_picture__14(tmp_path):
+    pairs = [
+        ("a.jpg", b"1"),
+        ("a.seg.png", b"2"),
+        ("a.depth-map.PNG", b"3"),
+        ("a.txt", b"4"),
+        ("b.tar.gz", b"5"),
+    ]
+    write_tar(tmp_path / "a.tar", pairs)
+    found = index((tmp_path / "a.tar").read_bytes())
+    assert [(entry.key, entry.fault) for entry in found.entries] == [("a", None)]
+    assert found.dotted == "a.seg.png"
+    file = io.BytesIO((tmp_path / "a.tar").read_bytes())
+    assert read_member(file, found.entries[0].picture) == b"1"
+    write_tar(tmp_path / "a.tar", pairs[:1])
+    assert index((tmp_path / "a.tar").read_bytes()).dotted is None
+
+
+def test_a_sample_whose_only_picture_has_several_dots_is_at_fault__14(tmp_path):
+    reason = "sample img holds a picture named 'img.v2.jpg', needed a name with one dot"
+    assert faults([("img.v2.jpg", b"a"), ("img.v2.txt", b"b")], tmp_path / "a.tar") == [("img", reason)]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["img.v2.jpg", "img.v3.jpg"],
+            r"holds 'img\.v2\.jpg' at byte 0; .* with 'img\.v3\.jpg': .* without dots",
+        ),
+        (["img.v2.txt", "img.v2.jpg", "img.v3.png"], r"'img\.v2\.jpg' at byte 1024; .* with 'img\.v3\.png'"),
+        (["img.jpg", "img.txt", "img.v2.jpg", "img.v2.txt"], r"'img\.jpg' at byte 0; .* with 'img\.v2\.jpg'"),
+    ],
+)
+def test_names_with_dots_that_merge_samples_are_refused__14(tmp_path, names, message):
+    write_tar(tmp_path / "a.tar", [(name, b"x") for name in names])
+    with pytest.raises(Refusal, match=message):
+        index((tmp_path / "a.tar").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "size", "limit"), [("jpg", 1 << 28, 256), ("json", 1 << 24, 16), ("txt", 1 << 24, 16)]
+)
+def test_members_that_are_too_large_are_faults_and_not_read(tmp_path, suffix, size, limit):
+    others = {"jpg": b"x", "json": b"{}", "txt": b"a"}
+    for length, reason in [(size, None), (size + 1, f"holds {size + 1:,} bytes, more than {limit} MiB")]:
+        with (tmp_path / "a.tar").open("wb") as file:
+            for name, data in others.items():
+                info = named(f"1.{name}", size=length if name == suffix else len(data))
+                file.write(info.tobuf(tarfile.USTAR_FORMAT))
+                start = file.tell()
+                file.write(data)
+                # A hole: nothing of this size is stored.
+                file.seek(start + info.size + -info.size % BLOCK)
+            file.write(bytes(2 * BLOCK))
+        with open_tar(tmp_path / "a.tar") as (found, _):
+            (entry,) = found.entries
+        assert (found.ended, found.damage) == (True, None)
+        place = f"'1.{suffix}' at byte {BLOCK * 2 * list(others).index(suffix)} "
+        assert entry.fault == (None if reason is None else place + reason)
+
+
+def test_a_member_of_another_kind_may_be_as_large_as_it_is(tmp_path):
+    with (tmp_path / "a.tar").open("wb") as file:
+        file.write(named("1.jpg", size=1).tobuf(tarfile.USTAR_FORMAT) + b"x".ljust(BLOCK, b"\0"))
+        file.write(named("1.mp4", size=1 << 29).tobuf(tarfile.USTAR_FORMAT))
+        file.seek(1 << 29, 1)
+        file.write(bytes(2 * BLOCK))
+    with open_tar(tmp_path / "a.tar") as (found, _):
+        assert [entry.fault for entry in found.entries] == [None]
+
+
+def extended(records, kind=tarfile.XHDTYPE):
+    return (
+        named("x", type=kind, size=len(records)).tobuf(tarfile.USTAR_FORMAT)
+        + records.ljust(len(records) + -len(records) % BLOCK, b"\0")
+        + named("1.jpg", size=1).tobuf(tarfile.USTAR_FORMAT)
+        + b"x".ljust(BLOCK, b"\0")
+        + bytes(2 * BLOCK)
+    )
+
+
+def test_extended_headers_of_64_kilobytes_are_read_and_longer_ones_are_damage():
+    full = b"8 k=abc\n" * ((1 << 16) // 8)
+    assert contents(extended(full)) == [("1", {"jpg": b"x"})]
+    assert index(extended(full + b"8 k=abc\n")).damage == "holds an extended header of 65544 bytes at byte 0"
+    assert index(extended(b"n" * 70_000, tarfile.GNUTYPE_LONGNAME)).damage is not None
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"0 a=b\n",
+        b"-6 a=b\n",
+        b"+6 a=b\n",
+        b"2 a=b\n",
+        b"5 a=b\n",
+        b"7 a=b\n",
+        b"6 a=b\n7",
+        b"9" * 5000 + b" a=b\n",
+    ],
+)
+def test_records_of_an_extended_header_whose_lengths_are_wrong_are_damage(records):
+    assert contents(extended(b"6 a=b\n")) == [("1", {"jpg": b"x"})]
+    assert index(extended(records)).damage == "is damaged in the extended header at byte 0"
 
 
 def test_archives_with_extended_headers_as_webdataset_writes_them_are_read():

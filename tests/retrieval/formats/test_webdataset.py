@@ -91,6 +91,65 @@ def test_the_id_is_uid_else_hash_else_made_from_url_and_caption_else_from_the_by
     assert uids(tmp_path) == [hashlib.sha256(image(row)).hexdigest()[:32] for row in range(2)]
 
 
+def test_the_id_of_a_sample_is_the_same_beside_any_others(tmp_path):
+    rows: list[Any] = [
+        {"uid": "u", "url": "http://a"},
+        {"uid": "", "hash": 2},
+        {"uid": 5, "hash": 2**70, "url": "http://b"},
+        {"url": " "},
+        {"url": None},
+        None,
+    ]
+    picture = [hashlib.sha256(image(row)).hexdigest()[:32] for row in range(6)]
+    expected = ["u", "0" * 15 + "2", hash_text("http://b", "caption 2"), *picture[3:]]
+    kinds = ["uid", "hash", "url and caption", "bytes", "bytes", "bytes"]
+    write(tmp_path, "00000", rows)
+    assert uids(tmp_path) == expected
+    for first, kind in enumerate(kinds):
+        members = [
+            (f"{row}.{suffix}", data)
+            for row in range(first, 6)
+            for suffix, data in [
+                ("jpg", image(row)),
+                ("json", json.dumps(rows[row] or {}).encode()),
+                ("txt", f"caption {row}".encode()),
+            ]
+        ]
+        write_tar(tmp_path / "00000.tar", members)
+        assert uids(tmp_path) == expected[first:]
+        assert open_webdataset(place(tmp_path)).identity == kind
+
+
+def test_two_pictures_with_one_caption_and_no_address_are_two_samples(tmp_path):
+    pairs = [
+        (f"{key}.{suffix}", data)
+        for key in "ab"
+        for suffix, data in [("jpg", key.encode()), ("txt", b"logo")]
+    ]
+    write_tar(tmp_path / "00001.tar", pairs)
+    alone = uids_of(tmp_path, "00001")
+    assert len(set(alone)) == 2
+    write(tmp_path, "00000", [{"url": "http://a"}])
+    assert uids_of(tmp_path, "00001") == alone
+
+
+def uids_of(folder, shard):
+    return [sample.uid for sample in read(open_webdataset(place(folder)), shard)[0]]
+
+
+def test_pictures_are_read_only_where_they_are_the_ids(tmp_path, monkeypatch):
+    write(tmp_path, "00000", [{"url": "http://a"}, {"url": None}, {"uid": "u"}])
+    found = []
+
+    def read(file, entry, digest):
+        found.append(entry.key)
+        return b""
+
+    monkeypatch.setattr("oddpair.retrieval.formats.webdataset.read_picture", read)
+    list(open_webdataset(place(tmp_path)).scan("00000"))
+    assert found == ["000000001"]
+
+
 def test_ids_are_those_of_the_same_shards_with_tables():
     for name in ("jpg", "laion"):
         root = FIXTURES / f"img2dataset-{name}"
@@ -155,13 +214,64 @@ def test_captions_may_be_in_the_json_and_lack_in_some(tmp_path):
     ]
 
 
+def test_samples_without_a_txt_have_no_caption(tmp_path):
+    # Case 33: most samples have one.
+    pairs = [(f"{key}.jpg", key.encode()) for key in "abcd"] + [(f"{key}.txt", b"a cat") for key in "abc"]
+    write_tar(tmp_path / "00000.tar", sorted(pairs))
+    samples, _, bads = read(open_webdataset(place(tmp_path)))
+    assert [sample.key for sample in samples] == ["a", "b", "c"]
+    assert [(bad.offset, bad.reason) for bad in bads] == [(6144, NO_CAPTION)]
+
+
+def test_a_sample_cut_before_its_txt_sets_the_shard_aside(tmp_path):
+    # Case 3: sizes.json counts the half sample too.
+    write(tmp_path, "00000", [{"uid": "a"}, {"uid": "b"}])
+    write(tmp_path, "00001", [{"uid": "c"}, {"uid": "d"}])
+    (tmp_path / "sizes.json").write_text('{"00000.tar": 2, "00001.tar": 2}')
+    tar = tmp_path / "00001.tar"
+    tar.write_bytes(tar.read_bytes()[: 10 * 512])
+    samples, _, bads = read(open_webdataset(place(tmp_path)), "00001")
+    assert (samples, [bad.rows for bad in bads]) == ([], [2])
+    assert bads[0].reason.endswith("the shard is truncated; the last good key is 000010000")
+
+
+def test_samples_may_lie_in_folders_of_the_tar(tmp_path):
+    pairs = [(f"{folder}/a.{suffix}", folder.encode()) for folder in "xy" for suffix in ("jpg", "txt")]
+    write_tar(tmp_path / "00000.tar", pairs)
+    samples = read(open_webdataset(place(tmp_path)))[0]
+    assert [(one.key, one.caption, one.image) for one in samples] == [("x/a", "x", b"x"), ("y/a", "y", b"y")]
+
+
+def test_members_with_several_dots_are_noted(tmp_path):
+    # Case 14.
+    write_tar(tmp_path / "00000.tar", [("a.jpg", b"1"), ("a.seg.png", b"2"), ("a.txt", b"a cat")])
+    source = open_webdataset(place(tmp_path))
+    assert "Members whose names have several dots, such as 'a.seg.png', are passed over." in source.notes
+    assert [sample.image for sample in read(source)[0]] == [b"1"]
+
+
+def test_tables_beside_the_tars_are_noted_and_endings_may_be_in_capitals(tmp_path):
+    write(tmp_path, "train-0", [{"uid": "a"}])
+    write(tmp_path, "train-1", [{"uid": "b"}])
+    (tmp_path / "train-1.tar").rename(tmp_path / "train-1.TAR")
+    (tmp_path / "train-0.parquet").write_bytes(b"")
+    source = open_webdataset(place(tmp_path))
+    assert (source.shards, source.tars) == (("train-0", "train-1"), ("train-0.tar", "train-1.TAR"))
+    assert any(note.startswith("The tables beside the tars are passed over") for note in source.notes)
+    for one in (source, source.only("train-1")):
+        assert [sample.uid for sample in read(one, "train-1")[0]] == ["b"]
+        assert list(one.identify("train-1")) == ["train-1.TAR"]
+    (tmp_path / "train-1.TAR").rename(tmp_path / "train-0.TAR")
+    with pytest.raises(Refusal, match=r"holds train-0\.tar in two spellings"):
+        open_webdataset(place(tmp_path))
+
+
 def test_hostile_json_is_bad_for_its_sample(tmp_path):
     # Case 37.
-    write(tmp_path, "00000", [{"uid": "a"}, b'{"uid": "b", "uid": "c"}', {"url": "d"}, b"[]"])
+    write(tmp_path, "00000", [{"uid": "a"}, b'{"uid": "b", "uid": "c"}', {"uid": "d"}, b"[]"])
     samples, _, bads = read(open_webdataset(place(tmp_path)))
-    assert [sample.uid for sample in samples] == ["a"]
+    assert [sample.uid for sample in samples] == ["a", "d"]
     assert sorted(bad.reason for bad in bads) == [
-        "no uid",
         "sample 000000001 has no valid json (a key is given twice)",
         "sample 000000003 has a json that is no object",
     ]
@@ -184,8 +294,8 @@ def test_the_field_that_ids_are_made_from_may_be_a_column_too(tmp_path):
     write(tmp_path, "00000", [{"hash": 5}, {"hash": None}])
     source = open_webdataset(place(tmp_path))
     (batch,) = source.scan("00000", ["hash"])
-    assert batch.table["hash"].to_pylist() == [5]
-    assert [bad.reason for bad in batch.bad] == ["no hash"]
+    assert batch.table["hash"].to_pylist() == [5, None]
+    assert batch.bad == ()
 
 
 @pytest.mark.parametrize("told", [3, 1])
@@ -205,7 +315,7 @@ def test_a_cut_tar_of_unknown_size_is_told_without_a_number(tmp_path):
     tar.write_bytes(tar.read_bytes().rstrip(b"\0").ljust(9 * 1024, b"\0")[: 9 * 1024])
     source = open_webdataset(place(tmp_path))
     assert source.sizes == (3, 0)
-    assert "sizes.json beside them would say it" in source.notes[0]
+    assert "a sizes.json beside them would save that" in source.notes[0]
     samples, _, bads = read(source, "00001")
     assert (samples, [bad.rows for bad in bads]) == ([], [0])
     assert bads[0].reason.endswith(
@@ -219,7 +329,9 @@ def test_damaged_first_shards_do_not_hide_what_the_corpus_is(tmp_path):
     source = open_webdataset(place(tmp_path))
     assert (source.identity, source.sizes) == ("uid", (0, 1))
     (tmp_path / "00001.tar").write_bytes(b"")
-    with pytest.raises(Refusal, match="holds 2 tars and not one sample with a picture"):
+    with pytest.raises(
+        Refusal, match=r"holds 2 tars and not one sample with a picture \(is no tar, or damaged at"
+    ):
         open_webdataset(place(tmp_path))
 
 
@@ -236,6 +348,24 @@ def test_a_gap_in_the_numbering_is_refused_unless_the_tars_were_listed(tmp_path)
     with pytest.raises(Refusal, match="lacks 00001 between shards 00000 and 00002"):
         open_webdataset(place(tmp_path))
     assert open_webdataset(place(tmp_path, explicit=True)).shards == ("00000", "00002")
+
+
+@pytest.mark.parametrize(
+    ("shards", "lost"),
+    [
+        pytest.param(["cc12m-0000", "cc12m-0002"], "lacks cc12m-0001 between", id="18-prefix"),
+        pytest.param(
+            ["a0", "a1", "b0", "b3"], "lacks b1, b2 between shards b0 and b3", id="18-second-prefix"
+        ),
+        pytest.param(["t-0-of-3", "t-2-of-3"], "lacks t-1-of-3 between", id="18-of"),
+    ],
+)
+def test_a_gap_behind_a_prefix_is_refused(tmp_path, shards, lost):
+    for shard in shards:
+        write(tmp_path, shard, [{"uid": shard}])
+    with pytest.raises(Refusal, match=lost):
+        open_webdataset(place(tmp_path))
+    assert open_webdataset(place(tmp_path, explicit=True)).shards == tuple(shards)
 
 
 def test_tars_may_have_other_names_and_lie_in_listed_folders(tmp_path):
