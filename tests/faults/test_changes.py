@@ -49,8 +49,8 @@ def test_another_version_of_a_library_is_refused(demo: Any, stage_folder: str, p
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ("world/corpus/00001.parquet", "embeddings/corpus was made with corpus="),
-        ("world/natural/00000.parquet", "embeddings/natural was made with corpus="),
+        ("world/corpus/00001.parquet", "embeddings/corpus was made with files.00001.parquet="),
+        ("world/natural/00000.parquet", "embeddings/natural was made with files.00000.parquet="),
         (
             "models/control/open_clip_model.safetensors",
             "model-embeddings/control/natural was made with model.weights=",
