@@ -21,6 +21,7 @@ from oddpair.retrieval.formats.image_parquet import PICTURE_COLUMNS, open_image_
 from oddpair.retrieval.formats.img2dataset import open_img2dataset
 from oddpair.retrieval.formats.laion import open_laion
 from oddpair.retrieval.formats.webdataset import open_webdataset
+from oddpair.retrieval.pictures import BadPicture, decode_picture
 from oddpair.retrieval.places import Place, locate
 from oddpair.retrieval.samples import Bad, Batch, Rows, Sample, Source
 from oddpair.retrieval.stores import list_folder
@@ -239,29 +240,25 @@ class Corpus:
             uids: Ids; one that the corpus does not hold is passed over.
 
         Returns:
-            Picture files by uid.
+            Picture files by uid; one that cannot be decoded is passed over too.
         """
-        wanted = set(uids)
-        shard_of: dict[str, str] = {}
-        for shard in self.shards:
-            if len(shard_of) == len(wanted):
-                break
-            for batch in self.scan(shard):
-                shard_of.update(
-                    {
-                        uid: shard
-                        for uid in wanted.intersection(batch.table["uid"].to_pylist())
-                        if uid not in shard_of
-                    }
-                )
+        left = set(uids)
         found: dict[str, bytes] = {}
-        for shard in sorted(set(shard_of.values())):
-            left = {uid for uid, place in shard_of.items() if place == shard}
+        for shard in self.shards:
+            if not left:
+                break
+            here = {
+                uid for batch in self.scan(shard) for uid in batch.table["uid"].to_pylist() if uid in left
+            }
+            if not here:
+                continue
             for sample in self.stream(shard):
-                if isinstance(sample, Sample) and sample.uid in left:
+                # Where a uid comes twice, its first picture may be the bad one.
+                if isinstance(sample, Sample) and sample.uid in here and _is_picture(sample.image):
                     found[sample.uid] = sample.image
+                    here.remove(sample.uid)
                     left.remove(sample.uid)
-                    if not left:
+                    if not here:
                         break
         return found
 
@@ -346,6 +343,14 @@ def open_corpus(path: Path | str, subset: Path | None = None) -> Corpus:
     from oddpair.retrieval.subset import load_subset
 
     return Corpus(source=source, subset=load_subset(subset))
+
+
+def _is_picture(data: bytes) -> bool:
+    try:
+        decode_picture(data)
+    except BadPicture:
+        return False
+    return True
 
 
 def fingerprint(corpus: Corpus) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -97,6 +98,7 @@ def holds_embeddings(folder: Path, corpus: Corpus, model: str, pretrained: str |
     found = stages.made_from(folder)
     if found is None or found.get("only_images") or found.get("files") != corpus.identify():
         return False
+    _refuse_changed_tars(folder, corpus)
     made_by = found.get("model")
     return made_by is None or identify_model(model, pretrained).items() <= made_by.items()
 
@@ -114,6 +116,8 @@ def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine:
         if stages.begin(task.out, made_from):
             pending.append((task, made_from["files"]))
             jobs.extend(_jobs(task, workers))
+        else:
+            _refuse_changed_tars(task.out, task.corpus)
     for job in jobs:
         # A record without its arrays: they were lost since, and only a job without a record runs.
         if not _is_complete(job):
@@ -128,6 +132,8 @@ def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine:
         unit="rows",
         size=_job_rows,
         engine=engine,
+        # A cluster watches over its workers itself, and a shard may take them hours.
+        timeout=600.0 if engine is None else math.inf,
         partial=_record,
         # In this very process nothing survives a crash of the decoder, and there is nobody to tell of it.
         blame=_skip if engine is None and (workers > 1 or on_gpu) else None,
@@ -190,20 +196,26 @@ def _is_complete(job: ShardJob) -> bool:
     if not job.record.is_file() or not job.path("metadata").is_file():
         return False
     record = read_record(job.record)
-    _refuse_changed(job, record)
+    _refuse_changed(job.corpus, job.out, job.record, record)
     return all(job.path(kind).is_file() for kind in record.kinds)
 
 
-def _refuse_changed(job: ShardJob, record: Record) -> None:
+def _refuse_changed_tars(folder: Path, corpus: Corpus) -> None:
+    for index in range(len(corpus.shards)):
+        path = part_path(folder, "records", index, len(corpus.shards))
+        _refuse_changed(corpus, folder, path, read_record(path))
+
+
+def _refuse_changed(corpus: Corpus, folder: Path, written: Path, record: Record) -> None:
     """Refuse to go on beside rows of a tar that has changed since; at opening a tar is known by its size alone."""
     for name, mark in record.files.items():
-        path = job.corpus.root / name
+        path = corpus.root / name
         if not name.endswith(".tar") or not isinstance(path, Path) or not path.is_file():
             continue
-        is_newer = path.stat().st_mtime_ns > job.record.stat().st_mtime_ns
+        is_newer = path.stat().st_mtime_ns > written.stat().st_mtime_ns
         if is_newer and files.sha256(path) != mark:
             raise Refusal(
-                f"{path} has changed since it was embedded: choose another --out, or delete {job.out} to make it again"
+                f"{path} has changed since it was embedded: choose another --out, or delete {folder} to make it again"
             )
 
 
@@ -252,6 +264,12 @@ def _describe(task: EmbedTask, records: Sequence[Record]) -> dict[str, str]:
     told = [record.encoder for record in records if record.kept]
     # The name alone: the same model elsewhere gives the same bytes.
     name = "made elsewhere" if tower is None else Path(tower.model).name
+    other = next((record for record in records if record.encoder not in ({}, told[0])), None)
+    if other is not None:
+        raise Refusal(
+            f"{task.out}: shard {other.shard} was embedded with other weights of {name} than shard {records[0].shard}: "
+            "the model changed on the way; delete the folder and run again"
+        )
     if tower is not None and not source.embedded:
         return {"encoder": name, "precision": tower.precision, **told[0]}
     made_by = {"preprocessing": "unknown", "precision": "unknown"}

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oddpair import files
+from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.embed_layout import Kind, Record, part_path
 from oddpair.retrieval.encoder import Encoder, load_encoder
@@ -89,6 +90,12 @@ def embed_shard(job: ShardJob) -> int:
     """
     kept, bad = _take_over(job) if job.corpus.source.embedded else _encode(job)
     n_bad = sum(line.rows for line in bad)
+    outside = job.size - len(kept.uids) - n_bad
+    if outside < 0 or (outside and job.corpus.subset is None):
+        raise Refusal(
+            f"{job.corpus.root}: shard {job.shard} should hold {job.size:,} rows, and gave {len(kept.uids):,} good and "
+            f"{n_bad:,} bad ones: it changes while it is read; run again when it does not"
+        )
     files.write_table(
         job.path("metadata"),
         pa.table({"image_path": kept.keys, "caption": kept.captions, "uid": kept.uids}, schema=_METADATA),
@@ -99,7 +106,7 @@ def embed_shard(job: ShardJob) -> int:
         kinds=tuple(kept.kinds),
         seen=job.size,
         kept=len(kept.uids),
-        outside=job.size - len(kept.uids) - n_bad,
+        outside=outside,
         bad=tuple(bad),
         encoder=kept.encoder,
     )
@@ -168,7 +175,7 @@ def _encode(job: ShardJob) -> tuple[_Kept, list[Bad]]:
     captions = [sample.caption for sample in chosen]
     if not job.only_images and job.corpus.source.captioned:
         kinds.append("text_emb")
-        rows = encoder.encode_texts(captions or [""])[: len(captions)]
+        rows = encoder.encode_texts(captions or [""], after=note_done)[: len(captions)]
         files.write_array(job.path("text_emb"), rows.astype(np.float16))
     return (
         _Kept(
@@ -202,6 +209,7 @@ def _take_over(job: ShardJob) -> tuple[_Kept, list[Bad]]:
             kept.keys.extend(part.keys[row] for row in inside)
             kept.captions.extend(part.captions[row] for row in inside)
             kept.uids.extend(part.uids[row] for row in inside)
+            note_done(len(kept.uids))
         kept.kinds.extend(write.kinds)
     return kept, bad
 
@@ -249,6 +257,8 @@ def encoder_of(tower: Tower) -> Encoder:
     """Load the encoder of a tower once a process, for one thread of arithmetic on the processor."""
     import torch
 
+    if tower.device != "cpu" and not torch.cuda.is_available():
+        raise Refusal(f"torch finds no GPU for --device {tower.device} here: leave the option out")
     encoder = load_encoder(
         tower.model, tower.pretrained, precision=tower.precision, exact=tower.exact, device=tower.device
     )

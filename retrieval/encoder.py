@@ -174,11 +174,14 @@ class Encoder:
             image, texture = encoded
             yield take(image[:0], texture[:0])
 
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode_texts(
+        self, texts: Sequence[str], *, after: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
         """Embed texts: unit rows, float32, shape ``(n, d)``; equal texts get equal rows.
 
         Args:
             texts: At least one; what is longer than the model's context is cut.
+            after: Called after each batch with the number of texts embedded so far.
 
         Returns:
             Shape ``(n, d)``.
@@ -194,6 +197,7 @@ class Encoder:
         tokens = self.tokenize(unique)
         lengths = self.towers.lengths(tokens)
         rows = np.empty((len(unique), self.dimension), dtype=np.float32)
+        done = 0
         with torch.inference_mode():
             # By length: a caption of ten words costs a fraction of a full context.
             for length in sorted(set(lengths.tolist())):
@@ -201,6 +205,9 @@ class Encoder:
                     part = tokens[places, :length]
                     batch = torch.cat([part, part[:1].expand(self._batch - len(part), -1)])
                     rows[places] = _unit(self.towers.embed_texts(batch)[: len(part)])
+                    done += len(part)
+                    if after is not None:
+                        after(done)
         place = {text: row for row, text in enumerate(unique)}
         found: NDArray[np.float32] = rows[[place[text] for text in texts]]
         return found

@@ -491,7 +491,7 @@ def test_corpora_of_one_name_searched_into_one_folder_have_embeddings_of_their_o
         assert invoke("search", corpus, "a bird", *options) is None
     made = sorted(path.name for path in (tmp_path / "work" / "embeddings").iterdir())
     assert len(made) == 2
-    assert all(re.fullmatch(r"folder-[0-9a-f]{12}", name) for name in made)
+    assert all(re.fullmatch(r"folder-[0-9a-f]{12}-[0-9a-f]{8}", name) for name in made)
 
 
 def test_splits_of_two_corpora_side_by_side_have_embeddings_of_their_own(folder, drawn, tmp_path):

@@ -102,11 +102,14 @@ def search(
     from oddpair.commands.search import embed_query, search_corpus, write_sheet
     from oddpair.retrieval.corpus import fingerprint
     from oddpair.retrieval.encoder import load_encoder
+    from oddpair.retrieval.models import identify_model
 
     if out.is_dir():
         raise Refusal(f"{out} is a folder: give the HTML file to write")
     opened = read_corpus(corpus, subset)
-    folder = embeddings or out.parent / "embeddings" / f"{opened.name}-{fingerprint(opened)[:12]}"
+    # One folder for each corpus and model.
+    marks = f"{fingerprint(opened)[:12]}-{files.digest(identify_model(model, pretrained))[:8]}"
+    folder = embeddings or out.parent / "embeddings" / f"{opened.name}-{marks}"
     need_folders(opened, folder)
     # The query first: it would be late to refuse it when the corpus is embedded.
     encoder = load_encoder(model, pretrained)

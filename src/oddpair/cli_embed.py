@@ -94,6 +94,7 @@ def embed(
         precision=precision.value,
         exact=preprocess is Preprocess.exact,
         device=device.value,
+        engine=engine,
     )
     if tower is not None and model is None:
         say(f"{corpus}: embedded by the reference encoder, which knows drawings only; --model names another")

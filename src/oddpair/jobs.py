@@ -20,7 +20,6 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_BEFORE_RETRY = 1.0
 # What another machine wrote may show late on a shared file system.
 _SECONDS_TO_SHOW = 60.0
-# Trying again mends none of these; any other OSError may be the network's, or a remote store's.
 
 
 @overload

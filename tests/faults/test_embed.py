@@ -148,7 +148,7 @@ def test_54_a_second_run_names_the_first_and_a_dead_run_is_no_obstacle(shards: A
     [
         ({"options": ()}, r"model.weights="),
         ({"more": ("--precision", "bf16")}, 'model.precision="fp32", now model.precision="bf16"'),
-        ({"more": ("--preprocess", "exact")}, 'model.resizing="fast", now model.resizing="exact"'),
+        ({"more": ("--preprocess", "exact")}, 'model.resizing="exact"'),
     ],
     ids=["model", "precision", "preprocess"],
 )

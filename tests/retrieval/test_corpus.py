@@ -359,3 +359,14 @@ def test_a_bad_row_outside_the_subset_is_outside_and_not_bad(tmp_path):
         rows, bad = corpus.collect()
         assert (rows.num_rows + len(bad), len(bad)) == (2, n_bad)
         assert sum(isinstance(found, Bad) for found in corpus.stream("00000")) == n_bad
+
+
+def test_a_picture_whose_first_copy_is_bad_is_found_in_the_next_shard(tmp_path):
+    for index, data in enumerate((b"", picture(1))):
+        (tmp_path / f"{index}").mkdir()
+        (tmp_path / f"{index}" / "a.png").write_bytes(data or b"<html>")
+    lines = ["uid,file,caption", *(f"x{row},0/a.png,a" for row in range(999)), "u,0/a.png,a", "u,1/a.png,a"]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    corpus = open_corpus(tmp_path)
+    assert len(corpus.shards) == 2
+    assert corpus.find_pictures(["u", "x1"]) == {"u": picture(1)}

@@ -402,3 +402,22 @@ def test_a_table_that_changes_while_it_is_embedded_is_told(drawn, transformer, t
     monkeypatch.setattr("oddpair.retrieval.embed.embed_shard", change)
     with pytest.raises(Refusal, match=r"00001\.parquet changed while it was embedded: delete"):
         embed(corpus, tmp_path / "out", transformer)
+
+
+def test_shards_embedded_with_other_weights_are_not_called_one_model(again, drawn, transformer):
+    (again / "done.json").unlink()
+    path = again / "records" / "record_0001.json"
+    record = files.read_json(path)
+    files.write_json(path, {**record, "encoder": {**record["encoder"], "encoder_sha256": "f" * 64}})
+    with pytest.raises(Refusal, match=r"shard 00001 was embedded with other weights of .* than shard 00000"):
+        embed(drawn, again, transformer)
+
+
+def test_a_tar_that_changed_since_stops_a_run_that_has_nothing_left_to_do(drawn, transformer, tmp_path):
+    corpus = shutil.copytree(drawn, tmp_path / "corpus")
+    out = embed(corpus, tmp_path / "out", transformer)
+    data = bytearray((corpus / "00002.tar").read_bytes())
+    data[700] ^= 1
+    (corpus / "00002.tar").write_bytes(data)
+    with pytest.raises(Refusal, match=r"00002\.tar has changed since it was embedded"):
+        embed(corpus, out, transformer)

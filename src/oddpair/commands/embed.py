@@ -52,6 +52,7 @@ def choose_tower(
     precision: Precision,
     exact: bool,
     device: str,
+    engine: str | None = None,
 ) -> Tower | None:
     """Choose the model, and where it runs.
 
@@ -61,7 +62,8 @@ def choose_tower(
         pretrained: Its weights, for an architecture.
         precision: Arithmetic.
         exact: Whether pictures keep the pixels of open_clip's transform.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu`` or ``cuda``; on a cluster ``auto`` is the processor.
+        engine: The cluster, if there is one.
 
     Returns:
         The model; ``None`` to take over the embeddings of a corpus that holds some, from whatever made them.
@@ -80,8 +82,21 @@ def choose_tower(
                 f"--pretrained {pretrained}: {corpus.root} holds embeddings, which are taken over: leave the option "
                 "out, or add --model to check that this model made them"
             )
+        unused = {
+            "--precision bf16": precision != "fp32",
+            "--preprocess exact": exact,
+            "--device cuda": device == "cuda",
+        }
+        for option, is_given in unused.items():
+            if is_given:
+                raise Refusal(
+                    f"{option}: {corpus.root} holds embeddings, and nothing is computed: leave the option out"
+                )
         return None
-    if device != "cpu":
+    if engine is not None:
+        # The machines of a cluster may have what this one has not; a worker without it refuses.
+        device = "cpu" if device == "auto" else device
+    elif device != "cpu":
         import torch
 
         if device == "cuda" and not torch.cuda.is_available():

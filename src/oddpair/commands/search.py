@@ -73,7 +73,11 @@ def write_sheet(path: Path, corpus: Corpus, query: str, hits: Sequence[Hit]) -> 
     parts = []
     if corpus.pictures:
         pictures = corpus.find_pictures([hit.uid for hit in hits])
-        shown = [(as_thumbnail(pictures[hit.uid]), f"{hit.score:.3f} {hit.caption}") for hit in hits]
+        shown = [
+            (as_thumbnail(pictures[hit.uid]), f"{hit.score:.3f} {hit.caption}")
+            for hit in hits
+            if hit.uid in pictures
+        ]
         parts.append(html.contact_sheet(shown, columns=5))
     rows = [[hit.place, f"{hit.score:.4f}", hit.uid, hit.caption] for hit in hits]
     table = html.table(["place", "similarity", "uid", "caption"], rows, caption="The same as a table")

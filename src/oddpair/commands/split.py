@@ -115,7 +115,9 @@ def _write_style_page(
         parts = [html.card(manifest.name, manifest.card)]
         if corpus.pictures:
             shown = [
-                (as_thumbnail(pictures[uid]), label[uid] or "no label") for uid in _sample(manifest.uids)
+                (as_thumbnail(pictures[uid]), label[uid] or "no label")
+                for uid in _sample(manifest.uids)
+                if uid in pictures
             ]
             caption = "Up to 24 rows, evenly from the sorted uids, with the label that somebody gave them"
             parts.append(html.contact_sheet(shown, columns=8, caption=caption))
