@@ -8,7 +8,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeVar
@@ -123,10 +123,42 @@ def _dask(address: str) -> Iterator[Executor]:
     try:
         with distributed.Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False) as client:
             _check_versions(client, address)
-            # Not pure: equal jobs are run each, as everywhere else.
-            yield client.get_executor(pure=False)
+            yield _Cluster(client)
     finally:
         logger.setLevel(level)
+
+
+class _Cluster(Executor):
+    """The workers of a Dask cluster as an executor.
+
+    Dask's own loses the result of a job whose worker dies between the end of the job and the sending of its
+    result; here that job runs again.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(
+        self, function: Callable[..., Result], /, *arguments: Any, **keywords: Any
+    ) -> "Future[Result]":
+        """Call a function on the cluster; equal calls are made each."""
+        theirs = self._client.submit(function, *arguments, pure=False, **keywords)
+        ours: Future[Result] = Future()
+        theirs.add_done_callback(functools.partial(_pass_on, ours))
+        return ours
+
+
+def _pass_on(ours: "Future[Any]", theirs: Any) -> None:
+    if theirs.status == "cancelled":
+        ours.cancel()
+    if not ours.set_running_or_notify_cancel():
+        return
+    try:
+        result = theirs.result()
+    except BaseException as error:  # whatever it is, it is the caller's
+        ours.set_exception(error)
+    else:
+        ours.set_result(result)
 
 
 def _look_at_scheduler(distributed: Any, address: str) -> None:
