@@ -11,14 +11,16 @@ MODEL ?=
 PRETRAINED ?=
 CHOICE = $(if $(MODEL),--model $(MODEL)) $(if $(PRETRAINED),--pretrained $(PRETRAINED))
 QUERY ?= a red apple
+TESTS ?= $(WORK)/demo/world/natural
+THRESHOLD ?= 0.95
 # What a few hundred labels can certify; ask for 0.98 where thousands are labelled.
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed count search splits test lint perf faults interop dist clean
+.PHONY: help setup demo study encoder embed count search index neighbours dedup splits doctor test lint perf faults interop dist clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp is newer than pyproject.toml once everything is installed, so a second run does nothing.
 $(VENV)/ready: pyproject.toml
@@ -51,10 +53,25 @@ search: OUT ?= $(WORK)/search.html
 search: $(VENV)/ready ## find the pictures nearest to a text or a picture: make search CORPUS=... QUERY=... OUT=page.html
 	$(BIN)/oddpair search '$(CORPUS)' '$(QUERY)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
+index: OUT ?= $(WORK)/index
+index: $(VENV)/ready ## an index for searches asked again and again: make index CORPUS=... OUT=...
+	$(BIN)/oddpair index '$(CORPUS)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
+
+neighbours: OUT ?= $(WORK)/neighbours
+neighbours: $(VENV)/ready ## how near a corpus and a test set are, row by row: make neighbours CORPUS=... TESTS=... OUT=...
+	$(BIN)/oddpair neighbours '$(CORPUS)' --tests '$(TESTS)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
+
+dedup: OUT ?= $(WORK)/dedup
+dedup: $(VENV)/ready ## near-duplicates in a corpus: make dedup CORPUS=... THRESHOLD=0.95 OUT=...
+	$(BIN)/oddpair dedup '$(CORPUS)' --threshold $(THRESHOLD) --out $(OUT) $(CHOICE) --workers $(WORKERS)
+
 splits: OUT ?= $(WORK)/splits
 splits: $(VENV)/ready ## style-strict and unseen-pair splits of a folder or shards: make splits CORPUS=...
 	$(BIN)/oddpair split style-strict --corpus $(CORPUS) --out $(OUT)/style-strict --precision $(PRECISION) --workers $(WORKERS)
 	$(BIN)/oddpair split unseen-pairs --corpus $(CORPUS) --out $(OUT)/unseen-pairs --workers $(WORKERS)
+
+doctor: $(VENV)/ready ## is this machine set up to run fast, and what would help
+	$(BIN)/oddpair doctor
 
 test: $(VENV)/ready ## every test but the faults
 	$(BIN)/python -m pytest -q
@@ -65,9 +82,9 @@ lint: $(VENV)/ready ## ruff and mypy
 	$(BIN)/mypy
 
 # A variable of the shell must not choose what is timed.
-perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about ten minutes on two cores
+perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about twenty minutes on two cores
 	rm -rf work/perf
-	for part in preprocess tower embed read memory; do \
+	for part in preprocess tower embed read memory search search_limits; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python -m tests.perf.perf_$$part || exit 1; \
 	done
 	$(BIN)/python -m tests.perf.figures

@@ -104,8 +104,7 @@ def holds_embeddings(folder: Path, corpus: Corpus, model: str, pretrained: str |
 
 
 def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine: str | None) -> None:
-    pending: list[tuple[EmbedTask, dict[str, str]]] = []
-    jobs: list[ShardJob] = []
+    pending: list[tuple[EmbedTask, dict[str, str], list[ShardJob]]] = []
     for task in tasks:
         if task.tower is not None and not task.corpus.source.pictures and not task.corpus.source.embedded:
             raise Refusal(
@@ -114,10 +113,10 @@ def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine:
             )
         made_from = _made_from(task)
         if stages.begin(task.out, made_from):
-            pending.append((task, made_from["files"]))
-            jobs.extend(_jobs(task, workers))
+            pending.append((task, made_from["files"], _jobs(task, workers)))
         else:
             _refuse_changed_tars(task.out, task.corpus)
+    jobs = [job for *_, of_task in pending for job in of_task]
     for job in jobs:
         # A record without its arrays: they were lost since, and only a job without a record runs.
         if not _is_complete(job):
@@ -139,8 +138,8 @@ def _embed_corpora(tasks: Sequence[EmbedTask], workers: int, title: str, engine:
         blame=_skip if engine is None and (workers > 1 or on_gpu) else None,
         set_aside=int,
     )
-    for task, marks in pending:
-        _finish(task, marks)
+    for task, marks, of_task in pending:
+        _finish(task, marks, of_task)
 
 
 def _made_from(task: EmbedTask) -> dict[str, Any]:
@@ -219,8 +218,7 @@ def _refuse_changed(corpus: Corpus, folder: Path, written: Path, record: Record)
             )
 
 
-def _finish(task: EmbedTask, marks: dict[str, str]) -> None:
-    jobs = _jobs(task, workers=1)
+def _finish(task: EmbedTask, marks: dict[str, str], jobs: Sequence[ShardJob]) -> None:
     records = [read_record(job.record) for job in jobs]
     for name, mark in ((name, mark) for record in records for name, mark in record.files.items()):
         if not name.endswith(".tar") and marks.get(name) != mark:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oddpair.retrieval.exact import exact_scores
 from oddpair.retrieval.faiss_import import load_faiss
 
 # faiss adds in float32 and in its own order, so two rows that tie exactly may come back either way and the
 # k-th place may go to the wrong one of two near-equals. A few more candidates, scored again, settle both,
 # and where more rows than that are as near, such as copies of one picture, more are asked for.
 SPARE_CANDIDATES = 16
-_VALUES_AT_ONCE = 1 << 23
 
 
 class Neighbours(NamedTuple):
@@ -34,8 +34,8 @@ def nearest(
 ) -> Neighbours:
     """Find the k corpus rows with the largest cosine similarity to each query, exactly.
 
-    faiss proposes candidates; every reported score is the float64 dot product of the two rows, rounded to
-    float32, and order and ties (the smaller uid first) are decided by it.
+    faiss proposes candidates; every reported score is exact (``exact_scores``), and order and ties, the smaller
+    uid first, are decided by it. For rows that do not fit memory, or questions of both sides, there is ``scan``.
 
     Args:
         queries: Unit rows, shape ``(n_queries, d)``.
@@ -79,29 +79,6 @@ def nearest(
         unsettled = unsettled[proposed[:, -1] + slack >= best.scores[unsettled, -1]]
         asked = min(4 * asked, len(corpus))
     return best
-
-
-def exact_scores(
-    queries: NDArray[np.float32], corpus: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the float64 dot product of each query with its own corpus rows, rounded to float32.
-
-    Args:
-        queries: Shape ``(n_queries, d)``.
-        corpus: Shape ``(n, d)``.
-        rows: Corpus rows per query, shape ``(n_queries, k)``.
-
-    Returns:
-        Shape ``(n_queries, k)``.
-    """
-    scores = np.empty(rows.shape, dtype=np.float32)
-    step = max(1, _VALUES_AT_ONCE // max(1, rows.shape[1] * corpus.shape[1]))
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        scores[part] = np.einsum(
-            "qd,qkd->qk", queries[part].astype(np.float64), corpus[rows[part]].astype(np.float64)
-        )
-    return scores
 
 
 def _check(queries: NDArray[np.float32], corpus: NDArray[np.float32], uids: Sequence[str]) -> None:

@@ -134,7 +134,7 @@ def test_a_picture_is_nearest_to_itself(oddpair, corpus, embeddings, tmp_path):
     assert (place, found) == ("1", uid)
     assert float(score) == pytest.approx(1, abs=1e-3)
     assert [int(line.split()[0]) for line in lines[:3]] == [1, 2, 3]
-    assert sheet.read_text().count("<img") == 3
+    assert sheet.read_text().count("<img") == 4  # the query, too
 
 
 @pytest.mark.parametrize("kind", ["webdataset", "image-parquet", "folder", "csv", "uids", "parquet"])

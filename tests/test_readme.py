@@ -167,14 +167,15 @@ def test_what_the_readme_does_with_a_corpus_can_be_done_in_its_order(readme, tmp
     section = readme.split("## Your own corpus")[1].split("```")[1]
     commands = ["oddpair embed shards --out emb", *section.strip().splitlines()]
     verbs = [command.split()[1] for command in commands]
-    assert verbs == ["embed", "count", "search", "split", "split", "verify", "export"]
+    searches = ["search", "neighbours", "dedup", "index"]
+    assert verbs == ["embed", "count", *searches, "split", "split", "verify", "export"]
     for command in commands:
         run_in(tmp_path, command, monkeypatch)
     assert (tmp_path / "search.html").read_text().count("<img") == 10
     assert files.read_json(tmp_path / "exported" / "sizes.json")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/corpora.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/corpora.md", "docs/search.md"])
 def test_every_option_that_is_told_of_is_there(root, page):
     import typer
 

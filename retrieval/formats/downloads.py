@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
 from oddpair.files import write_json
+from oddpair.retrieval.formats.clean import Identity, find_identity
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
 from oddpair.retrieval.formats.schemas import widen_schemas
 from oddpair.retrieval.formats.strict_json import parse_json
@@ -18,6 +21,19 @@ from oddpair.retrieval.places import Place, require_no_gaps
 from oddpair.retrieval.stores import store_errors, unreadable
 
 _NAMED = 5
+_OPENED_AT_ONCE = 16
+
+
+class Download(NamedTuple):
+    """What ``open_download`` found; the fields are those of the sources that are made of it."""
+
+    shards: tuple[str, ...]
+    sizes: tuple[int, ...]
+    first: str
+    schema: pa.Schema
+    identity: Identity
+    captioned: bool
+    notes: tuple[str, ...]
 
 
 def find_shards(place: Place, parts: Sequence[str]) -> tuple[str, ...]:
@@ -58,6 +74,52 @@ def find_shards(place: Place, parts: Sequence[str]) -> tuple[str, ...]:
         )
     require_no_gaps(place, shards)
     return tuple(shards)
+
+
+def open_download(
+    place: Place, parts: Sequence[str], *, without_column: str, without_identity: str
+) -> Download:
+    """Open what every output of img2dataset has: the stats of all shards and the columns of one table are read.
+
+    The uid is the column ``uid``; else LAION's ``hash``; else it is made from ``url`` and caption.
+
+    Args:
+        place: Where the download is.
+        parts: Endings of the files of one shard, as for ``find_shards``.
+        without_column: What to do where a column is not there.
+        without_identity: What to do where ids cannot be made.
+
+    Returns:
+        What was found; sizes are the successes that the stats count.
+
+    Raises:
+        Refusal: If a shard lacks a file or is missing in the numbering, no table can be read, ids cannot be made,
+            or there is not one sample.
+    """
+    shards = find_shards(place, parts)
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        sizes = tuple(pool.map(lambda shard: read_successes(place.root, shard), shards))
+    if not any(sizes):
+        raise Refusal(f"{place.root} holds {len(shards)} shards and not one sample: run the download again")
+    first, schema = read_first_columns(place.root, shards)
+    table = place.root / first
+    for name in ("key", "status"):
+        if name not in schema.names or schema.field(name).type != pa.string():
+            raise Refusal(f"{table} has no column {name!r} of strings: {without_column}")
+    identity, passed = find_identity(dict(zip(schema.names, schema.types, strict=True)), table)
+    if identity is None:
+        raise Refusal(f"{table} has none of the columns uid, hash and url: {without_identity}")
+    captioned = "caption" in schema.names
+    silent = () if captioned else (f"There are no captions: {first} has no column 'caption'.",)
+    return Download(
+        shards=shards,
+        sizes=sizes,
+        first=first,
+        schema=schema,
+        identity=identity,
+        captioned=captioned,
+        notes=(*passed, *silent),
+    )
 
 
 def read_first_columns(root: Path, shards: Sequence[str]) -> tuple[str, pa.Schema]:

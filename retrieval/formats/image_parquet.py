@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,14 +12,12 @@ import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
 from oddpair.files import atomic
-from oddpair.retrieval.formats.clean import Identity, clean, find_identity
+from oddpair.retrieval.formats.clean import Identity, clean
 from oddpair.retrieval.formats.downloads import (
     count_successes,
     describe_counts,
-    find_shards,
     find_successes,
-    read_first_columns,
-    read_successes,
+    open_download,
     write_stats,
 )
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
@@ -36,7 +33,6 @@ PICTURE_COLUMNS = ("jpg", "png", "webp")
 
 _CANONICAL = ("uid", "key", "caption")
 _ROWS_PER_GROUP = 100
-_OPENED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,46 +168,22 @@ def open_image_parquet(place: Place) -> ImageParquetSource:
         Refusal: If a shard lacks a file or is missing in the numbering, no table can be read, there is no
             column of pictures, ids cannot be made, or there is not one sample.
     """
-    shards = find_shards(place, (".parquet", "_stats.json"))
-    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-        sizes = tuple(pool.map(lambda shard: read_successes(place.root, shard), shards))
-    if not any(sizes):
-        raise Refusal(f"{place.root} holds {len(shards)} shards and not one sample: run the download again")
-    first, schema = read_first_columns(place.root, shards)
+    found = open_download(
+        place,
+        (".parquet", "_stats.json"),
+        without_column="download with img2dataset",
+        without_identity="add one to make ids from",
+    )
     binary = {
-        one.name for one in schema if pa.types.is_binary(one.type) or pa.types.is_large_binary(one.type)
+        one.name for one in found.schema if pa.types.is_binary(one.type) or pa.types.is_large_binary(one.type)
     }
     picture = next((name for name in PICTURE_COLUMNS if name in binary), None)
     if picture is None:
         raise Refusal(
-            f"{place.root / first} has no column jpg, png or webp of pictures, and there is no tar beside it: "
+            f"{place.root / found.first} has no column jpg, png or webp of pictures, and there is no tar beside it: "
             "fetch the tars, or give the folder of the pictures"
         )
-    for name in ("key", "status"):
-        if name not in schema.names or schema.field(name).type != pa.string():
-            raise Refusal(
-                f"{place.root / first} has no column {name!r} of strings: download with img2dataset"
-            )
-    identity, passed = find_identity(dict(zip(schema.names, schema.types, strict=True)), place.root / first)
-    if identity is None:
-        raise Refusal(
-            f"{place.root / first} has none of the columns uid, hash and url: add one to make ids from"
-        )
-    captioned = "caption" in schema.names
-    return ImageParquetSource(
-        root=place.root,
-        shards=shards,
-        sizes=sizes,
-        picture=picture,
-        identity=identity,
-        first=first,
-        schema=schema,
-        captioned=captioned,
-        notes=(
-            *passed,
-            *(() if captioned else (f"There are no captions: {first} has no column 'caption'.",)),
-        ),
-    )
+    return ImageParquetSource(root=place.root, picture=picture, **found._asdict())
 
 
 def write_image_parquet(

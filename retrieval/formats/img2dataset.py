@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from oddpair.errors import Refusal
 from oddpair.progress import say
-from oddpair.retrieval.formats.clean import Identity, clean, find_identity
+from oddpair.retrieval.formats.clean import Identity, clean
 from oddpair.retrieval.formats.downloads import (
     describe_counts,
-    find_shards,
     find_successes,
-    read_first_columns,
-    read_successes,
+    open_download,
 )
 from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
 from oddpair.retrieval.formats.schemas import conform, fit_columns
@@ -38,6 +36,13 @@ from oddpair.retrieval.samples import Bad, Batch, Sample
 from oddpair.retrieval.stores import identify_file
 
 _NEEDED = "download with img2dataset, its tables and a column that ids can be made from"
+
+
+class _Listed(NamedTuple):
+    """What a first pass over a table found: the keys of the rows that were downloaded, and the columns."""
+
+    keys: list[str | None]
+    columns: pa.Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +80,10 @@ class Img2datasetSource:
         Raises:
             Refusal: If the table lacks a column that is read, or has one that does not fit the first table's.
         """
-        names = self._names(columns)
-        listed = self._list(shard, names)
-        if isinstance(listed, list) and not has_end(self.root / f"{shard}.tar"):
+        listed = self._list(shard, self._names(columns))
+        if isinstance(listed, _Listed) and not has_end(self.root / f"{shard}.tar"):
             with open_tar(self.root / f"{shard}.tar") as (index, _):
-                listed = self._compare(shard, index, listed) or listed
+                listed = self._compare(shard, index, listed.keys) or listed
         if isinstance(listed, Bad):
             yield Batch(table=self._clean(shard, self.schema.empty_table(), [], columns).table, bad=(listed,))
         else:
@@ -103,20 +107,19 @@ class Img2datasetSource:
             return
         tar = f"{shard}.tar"
         with open_tar(self.root / tar) as (index, file):
-            worse = self._compare(shard, index, listed)
+            worse = self._compare(shard, index, listed.keys)
             if worse is not None:
                 yield worse
                 return
             if not index.ended:
                 say(f"{self.root / tar} lacks its end mark; all samples of its table are there and taken")
-            schema = read_footer(self.root / f"{shard}.parquet")[0]
-            known = {*schema.names} & {*self.schema.names}
+            known = {*listed.columns.names} & {*self.schema.names}
             hashes = [name for name in (*HASH_COLUMNS, "width") if name in known]
             entries = {entry.key: entry for entry in index.entries}
             for batch in self._read(shard, listed, hashes):
                 yield from batch.bad
                 rows = batch.table.select(["uid", "key", "caption"]).to_pylist()
-                for row, digest in zip(rows, find_hashes(batch.table, schema), strict=True):
+                for row, digest in zip(rows, find_hashes(batch.table, listed.columns), strict=True):
                     entry = entries.get(row["key"])
                     caption = row["caption"] if self.captioned else None
                     try:
@@ -148,7 +151,7 @@ class Img2datasetSource:
     def _size(self, shard: str) -> int:
         return self.sizes[self.shards.index(shard)]
 
-    def _list(self, shard: str, names: Sequence[str]) -> list[str | None] | Bad:
+    def _list(self, shard: str, names: Sequence[str]) -> _Listed | Bad:
         """List the keys of the rows that were downloaded, or say why the table cannot be used.
 
         Raises:
@@ -157,49 +160,49 @@ class Img2datasetSource:
         table, size = f"{shard}.parquet", self._size(shard)
         keys: list[str | None] = []
         try:
-            self._fit(shard, names)
+            columns = read_footer(self.root / table)[0]
+            self._fit(shard, columns, names)
             for part in stream_table(self.root / table, ["key", "status"]):
                 keys += _texts(part["key"].take(find_successes(part)))
         except DamagedTable as damage:
             return Bad(file=table, reason=damage.reason, rows=size)
         if len(keys) > size:
             return Bad(file=table, reason=describe_counts(len(keys), size), rows=size)
-        return keys
+        return _Listed(keys, columns)
 
-    def _fit(self, shard: str, names: Sequence[str]) -> pa.Schema:
-        path = self.root / f"{shard}.parquet"
+    def _fit(self, shard: str, columns: pa.Schema, names: Sequence[str]) -> pa.Schema:
         first = (str(self.root / self.first), self.schema)
-        return fit_columns(first, (str(path), read_footer(path)[0]), names)
+        return fit_columns(first, (str(self.root / f"{shard}.parquet"), columns), names)
 
-    def _compare(self, shard: str, index: TarIndex, listed: list[str | None]) -> Bad | None:
+    def _compare(self, shard: str, index: TarIndex, keys: Sequence[str | None]) -> Bad | None:
         """Say why the tar as a whole cannot be used beside its table."""
         reason = index.verdict if index.damage is not None else None
         if reason is None:
-            in_table, in_tar = Counter(listed), Counter(entry.key for entry in index.entries)
+            in_table, in_tar = Counter(keys), Counter(entry.key for entry in index.entries)
             twice = {key for counts in (in_table, in_tar) for key, times in counts.items() if times > 1}
             reason = find_difference(
                 [entry.key for entry in index.entries if entry.key not in twice],
-                [key or "" for key in listed if key not in twice],
+                [key or "" for key in keys if key not in twice],
             )
         if reason is None and not index.ended:
             whole = {entry.key for entry in index.entries if entry.fault is None}
-            lacking = next((key for key in listed if key not in whole), None)
+            lacking = next((key for key in keys if key not in whole), None)
             reason = f"{index.verdict}; {lacking} of its table is not whole" if lacking is not None else None
         if reason is None:
             return None
         return Bad(file=f"{shard}.tar", reason=reason, rows=self._size(shard))
 
-    def _read(self, shard: str, listed: list[str | None], columns: Sequence[str] | None) -> Iterator[Batch]:
+    def _read(self, shard: str, listed: _Listed, columns: Sequence[str] | None) -> Iterator[Batch]:
         table, size = f"{shard}.parquet", self._size(shard)
         names = self._names(columns)
-        copies = Counter(key or "" for key in listed)
+        copies = Counter(key or "" for key in listed.keys)
+        schema = self._fit(shard, listed.columns, names)
         row = done = 0
         try:
-            schema = self._fit(shard, names)
             for part in stream_table(self.root / table, names):
                 part = conform(part, schema, str(self.root / table))
                 chosen = find_successes(part).to_pylist()
-                keys = listed[done : done + len(chosen)]
+                keys = listed.keys[done : done + len(chosen)]
                 once = [place for place, key in zip(chosen, keys, strict=True) if not key or copies[key] < 2]
                 twice = tuple(
                     Bad(file=table, row=row + place, reason=f"key {key} is there more than once")
@@ -263,33 +266,10 @@ def open_img2dataset(place: Place) -> Img2datasetSource:
         Refusal: If a shard lacks one of its three files or is missing in the numbering, no table can be read,
             ids cannot be made, or there is not one sample.
     """
-    shards = find_shards(place, (".tar", ".parquet", "_stats.json"))
-    with ThreadPoolExecutor(16) as pool:
-        sizes = tuple(pool.map(lambda shard: read_successes(place.root, shard), shards))
-    if not any(sizes):
-        raise Refusal(f"{place.root} holds {len(shards)} shards and not one sample: run the download again")
-    first, schema = read_first_columns(place.root, shards)
-    for name in ("key", "status"):
-        if name not in schema.names or schema.field(name).type != pa.string():
-            raise Refusal(f"{place.root / first} has no column {name!r} of strings: {_NEEDED}")
-    types = dict(zip(schema.names, schema.types, strict=True))
-    identity, passed = find_identity(types, place.root / first)
-    if identity is None:
-        raise Refusal(f"{place.root / first} has none of the columns uid, hash and url: {_NEEDED}")
-    captioned = "caption" in schema.names
-    return Img2datasetSource(
-        root=place.root,
-        shards=shards,
-        sizes=sizes,
-        captioned=captioned,
-        notes=(
-            *passed,
-            *(() if captioned else (f"There are no captions: {first} has no column 'caption'.",)),
-        ),
-        identity=identity,
-        first=first,
-        schema=schema,
+    found = open_download(
+        place, (".tar", ".parquet", "_stats.json"), without_column=_NEEDED, without_identity=_NEEDED
     )
+    return Img2datasetSource(root=place.root, **found._asdict())
 
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:

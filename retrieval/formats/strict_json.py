@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
+
+from oddpair import files
 
 
 def parse_json(data: bytes) -> Any:
@@ -17,27 +17,4 @@ def parse_json(data: bytes) -> Any:
     >>> parse_json(b'{"similarity": NaN, "width": 3}')
     {'similarity': None, 'width': 3}
     """
-    try:
-        return json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_as_null, parse_float=_finite
-        )
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is given twice")
-    return found
-
-
-def _as_null(_: str) -> None:
-    return None
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"number {text[:20]} is out of range")
-    return value
+    return files.parse_json(data, of_strangers=True)

@@ -1,4 +1,4 @@
-"""``oddpair embed``, ``count``, ``search``, ``split``, ``verify`` and ``export``: a user's own corpus."""
+"""The verbs on a user's own corpus; here ``oddpair count``, ``split``, ``verify`` and ``export``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
+from oddpair.cli_dedup import dedup
+from oddpair.cli_doctor import doctor
 from oddpair.cli_embed import embed
+from oddpair.cli_index import index
+from oddpair.cli_neighbours import neighbours
 from oddpair.cli_options import (
     CORPUS,
     CORPUS_OPTION,
@@ -25,6 +29,7 @@ from oddpair.cli_options import (
     leave_if_damaged,
     tell,
 )
+from oddpair.cli_search import search
 from oddpair.errors import Refusal
 from oddpair.progress import say
 
@@ -48,9 +53,13 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         ("embed", embed),
         ("count", count),
         ("search", search),
+        ("index", index),
+        ("neighbours", neighbours),
+        ("dedup", dedup),
         ("split", split),
         ("verify", verify),
         ("export", export),
+        ("doctor", doctor),
     ):
         app.command(name)(verb)
 
@@ -82,47 +91,6 @@ def count(
         f"{found.n_captions:,} captions name {named:,} of {len(found.names):,} concepts, {len(found.a):,} pairs: {out}"
     )
     leave_if_damaged(out, damaged=done.damaged, lost=done.lost, seen=len(opened), max_bad=max_bad)
-
-
-def search(
-    corpus: CORPUS,
-    query: Annotated[str, typer.Argument(help="A text, or the path of a picture.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Results.")] = 10,
-    out: Annotated[Path, typer.Option(help="Contact sheet to write.")] = Path("work/search.html"),
-    model: MODEL = REFERENCE,
-    pretrained: PRETRAINED = None,
-    embeddings: EMBEDDINGS = None,
-    subset: SUBSET = None,
-    workers: WORKERS = 2,
-) -> None:
-    """Find the pictures nearest to a text or a picture, exactly; a table here, pictures in an HTML page."""
-    from oddpair import files
-    from oddpair.commands.paths import need_folders
-    from oddpair.commands.read import choose_width, embeddings_of, read_corpus, require_encoder
-    from oddpair.commands.search import embed_query, search_corpus, write_sheet
-    from oddpair.retrieval.corpus import fingerprint
-    from oddpair.retrieval.encoder import load_encoder
-    from oddpair.retrieval.models import identify_model
-
-    if out.is_dir():
-        raise Refusal(f"{out} is a folder: give the HTML file to write")
-    opened = read_corpus(corpus, subset)
-    # One folder for each corpus and model.
-    marks = f"{fingerprint(opened)[:12]}-{files.digest(identify_model(model, pretrained))[:8]}"
-    folder = embeddings or out.parent / "embeddings" / f"{opened.name}-{marks}"
-    need_folders(opened, folder)
-    # The query first: it would be late to refuse it when the corpus is embedded.
-    encoder = load_encoder(model, pretrained)
-    vector = embed_query(encoder, query)
-    width = choose_width(opened, encoder)
-    with files.locked(folder):
-        found = embeddings_of(opened, folder, model, pretrained, workers=workers, width=width)
-    require_encoder(opened, found, encoder)
-    hits = search_corpus(found, vector, k)
-    for hit in hits:
-        tell(f"{hit.place:4d}  {hit.score:.4f}  {hit.uid}  {hit.caption}")
-    write_sheet(out, opened, query, hits)
-    tell(f"contact sheet: {out}")
 
 
 def split(

@@ -6,6 +6,7 @@ a run killed at any moment leaves the old content or the new one.
 
 import errno
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -174,19 +175,34 @@ def read_json(path: Path) -> Any:
         Refusal: If the file is missing or not such JSON.
     """
     try:
-        text = _read_bytes(path).decode("utf-8")
-        return json.loads(
-            text,
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-        )
-    except RecursionError as error:
-        raise Refusal(f"{path} is nested too deep for JSON: mend it, or {_MAKE_AGAIN}") from error
+        return parse_json(_read_bytes(path))
     except ValueError as error:
         raise Refusal(
             f"{path} is not valid JSON ({_first_line(error)}): mend it, or {_MAKE_AGAIN}"
         ) from error
+
+
+def parse_json(data: bytes, *, of_strangers: bool = False) -> Any:
+    """Parse strict JSON, so that it says one thing only.
+
+    Args:
+        data: The text in UTF-8.
+        of_strangers: Whether NaN and the infinities, which Python and pandas write, are null, and whether messages
+            leave out what the text says.
+
+    Raises:
+        ValueError: If it is no UTF-8 or JSON, gives a key twice, nests deeper than Python's stack, or holds a
+            number of thousands of digits or beyond a double.
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=functools.partial(_unique_keys, is_told=not of_strangers),
+            parse_constant=_as_null if of_strangers else _refuse_constant,
+            parse_float=_finite_float,
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deep for JSON") from error
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> "pa.Table":
@@ -375,22 +391,27 @@ def _array_header(file: io.BufferedReader) -> "tuple[tuple[int, ...], bool, np.d
     raise ValueError(f"format version {version}, needed (1, 0) or (2, 0)")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]], *, is_told: bool) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} is given twice")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {twice!r} is given twice" if is_told else "a key is given twice")
     return found
 
 
-def _refuse_constant(name: str) -> float:
+def _as_null(_: str) -> None:
+    return None
+
+
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number of JSON")
 
 
 def _finite_float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"number {text} is out of range")
+        raise ValueError(f"number {text[:20]} is out of range")
     return value
 
 

@@ -135,6 +135,13 @@ _SHEET = """<figure>
 </ul>
 </figure>"""
 
+_FOLD = """<details{{ state }}>
+<summary>{{ summary }}</summary>
+{% for part in parts %}
+{{ part }}
+{% endfor %}
+</details>"""
+
 _PLOT = """<figure class="plot">
 <div class="scroll" tabindex="0" role="img" aria-label="{{ alt }}">{{ drawing }}</div>
 </figure>"""
@@ -175,9 +182,17 @@ def page(title: str, sections: Sequence[Section], *, lead: str) -> str:
     )
 
 
-def section(title: str, *parts: str, note: str | None = None) -> Section:
-    """Return a section of ``parts``, made by the functions below; plain text among them is escaped."""
-    anchor = re.sub(r"[\W_]+", "-", title.casefold()).strip("-")
+def section(title: str, *parts: str, note: str | None = None, anchor: str | None = None) -> Section:
+    """Return a section of ``parts``, made by the functions below; plain text among them is escaped.
+
+    Args:
+        title: Its heading.
+        parts: From top to bottom.
+        note: What stands under them.
+        anchor: Name for links to it; by default made from the title.
+    """
+    if anchor is None:
+        anchor = re.sub(r"[\W_]+", "-", title.casefold()).strip("-")
     return Section(title=title, anchor=anchor, body=_render(_SECTION, parts=parts, note=note))
 
 
@@ -272,6 +287,17 @@ def contact_sheet(pictures: Iterable[tuple[bytes, str]], columns: int = 8, *, ca
     if not sources:
         raise ValueError("found no picture, needed one or more")
     return _render(_SHEET, pictures=sources, columns=columns, caption=caption)
+
+
+def fold(summary: str, *parts: str, is_open: bool = False) -> Markup:
+    """Return parts under a line that opens and closes them; plain text among them is escaped.
+
+    Args:
+        summary: The line.
+        parts: What it opens, from top to bottom.
+        is_open: Whether they are shown at first.
+    """
+    return _render(_FOLD, summary=summary, parts=parts, state=Markup(" open") if is_open else "")
 
 
 def svg(figure: "Figure", alt: str) -> Markup:

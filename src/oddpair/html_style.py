@@ -53,6 +53,12 @@ tbody td { border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; }
 td.number { white-space: nowrap; }
 
+details { margin: 1.5rem 0; }
+details > .scroll { margin: .75rem 0; }
+summary { color: var(--accent); font-size: .9rem; cursor: pointer; width: fit-content; }
+summary:focus-visible { outline: .15rem solid var(--accent); outline-offset: .15rem; }
+details td:not(.number) { min-width: 12rem; }
+
 .card {
   background: var(--raised); border: 1px solid var(--line); border-radius: .5rem;
   padding: 1.1rem 1.3rem; margin: 1.5rem 0; font-variant-numeric: tabular-nums;

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from oddpair.html import Bar, bars, card, contact_sheet, page, paragraph, section, svg, table
+from oddpair.html import Bar, bars, card, contact_sheet, fold, page, paragraph, section, svg, table
 
 HOSTILE = '<script>alert(1)</script>" onload="x \u202egnp.exe \x00\x1b[2J'
 MARKUP_CHARACTERS = ("<script", "\u202e", "\x00", "\x1b")
@@ -278,3 +278,16 @@ def test_a_plot_follows_ink_and_paper_and_leaves_words_alone():
     assert 'aria-label="rising"' in drawing
     assert "max-width:480px" in drawing
     assert " *{" not in drawing.replace(">.plot *{", "")
+
+
+def test_a_fold_shows_its_line_and_opens_its_parts():
+    part = paragraph("inside")
+    assert str(fold("1 < 2", part)) == f"<details>\n<summary>1 &lt; 2</summary>\n{part}\n</details>"
+    assert str(fold("line", "<b>", is_open=True)).startswith("<details open>\n<summary>line</summary>\n&lt;b")
+
+
+def test_sections_of_one_title_may_have_anchors_of_their_own():
+    first, second = (section("A cat", anchor=f"query-{number}") for number in (1, 2))
+    made = page("Search", [first, second], lead="Two.")
+    assert re.findall('<section id="(.*?)"', made) == ["query-1", "query-2"]
+    assert section("A cat").anchor == "a-cat"

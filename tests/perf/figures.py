@@ -13,7 +13,17 @@ from pathlib import Path
 
 FOLDER = Path("work/perf")
 TABLE = Path("work/perf.md")
-LIBRARIES = ("torch", "open_clip_torch", "numpy", "pillow", "simplejpeg", "pyarrow", "webdataset")
+LIBRARIES = (
+    "torch",
+    "open_clip_torch",
+    "faiss-cpu",
+    "numba",
+    "numpy",
+    "pillow",
+    "simplejpeg",
+    "pyarrow",
+    "webdataset",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,7 @@ class Figure:
         goal: What it is wanted to be.
         floor: What it must not be below.
         ceiling: What it must not be above.
+        note: A word that belongs to it.
     """
 
     name: str
@@ -35,6 +46,7 @@ class Figure:
     goal: float | None = None
     floor: float | None = None
     ceiling: float | None = None
+    note: str = ""
 
     @property
     def median(self) -> float:
@@ -43,12 +55,14 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """A word on a figure that is not what it must be, or not yet what it is wanted to be."""
+        """Whether a figure is what it must be and is wanted to be; nothing where nothing is wanted."""
         if self.floor is not None and self.median < self.floor:
             return "BELOW ITS FLOOR"
         if self.ceiling is not None and self.median > self.ceiling:
             return "ABOVE ITS CEILING"
-        return "below its goal" if self.goal is not None and self.median < self.goal else ""
+        if self.goal is not None and self.median < self.goal:
+            return "below its goal"
+        return "ok" if self.wanted else ""
 
     @property
     def wanted(self) -> str:
@@ -66,7 +80,7 @@ class Figure:
             f"{least} – {most}",
             str(len(self.values)),
             self.wanted,
-            self.verdict,
+            ": ".join(filter(None, (self.verdict, self.note))),
         )
 
 

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddpair.retrieval import search
-from oddpair.retrieval.search import exact_scores, nearest
+from oddpair.retrieval import exact
+from oddpair.retrieval.exact import exact_scores
+from oddpair.retrieval.search import nearest
 
 
 def unit(rows):
@@ -71,7 +72,7 @@ def test_scores_are_exact_however_many_are_computed_at_once(monkeypatch):
         ]
     )
     assert np.array_equal(exact_scores(queries, corpus, rows), expected)
-    monkeypatch.setattr(search, "_VALUES_AT_ONCE", 1)
+    monkeypatch.setattr(exact, "_VALUES_AT_ONCE", 1)
     assert np.array_equal(exact_scores(queries, corpus, rows), expected)
 
 

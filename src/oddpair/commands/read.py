@@ -6,20 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.progress import say
 from oddpair.retrieval.concepts import Vocabulary, load_vocabulary
-from oddpair.retrieval.corpus import Corpus, open_corpus
+from oddpair.retrieval.corpus import Corpus, fingerprint, open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora, holds_embeddings
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.embeddings import Embeddings, load_embeddings
 from oddpair.retrieval.encoder import Encoder
 from oddpair.retrieval.mining import mine_vocabulary
-from oddpair.retrieval.probe import check_encoder
-from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad, EmbeddedSource
+from oddpair.retrieval.models import identify_model
+from oddpair.retrieval.probe import PROBES, check_encoder
+from oddpair.retrieval.repeats import count_repeats
+from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad, EmbeddedSource, Vectors
+from oddpair.retrieval.stored import Side, StoredRows, open_stored
+from oddpair.retrieval.unit_rows import IntArray
 
 
 def read_corpus(path: str, subset: Path | None = None) -> Corpus:
@@ -28,6 +34,12 @@ def read_corpus(path: str, subset: Path | None = None) -> Corpus:
     for note in corpus.source.notes:
         say(f"{path}: {note}")
     return corpus
+
+
+def embeddings_folder(corpus: Corpus, model: str, pretrained: str | None, *, beside: Path) -> Path:
+    """Return where a verb that was not told looks for embeddings, beside its output: one folder a corpus and model."""
+    marks = f"{fingerprint(corpus)[:12]}-{files.digest(identify_model(model, pretrained))[:8]}"
+    return beside.parent / "embeddings" / f"{corpus.name}-{marks}"
 
 
 def metadata_of(corpus: Corpus, columns: Sequence[str] = ()) -> tuple[pa.Table, tuple[Bad, ...]]:
@@ -71,24 +83,71 @@ def embeddings_of(
     Raises:
         Refusal: If the folder holds something else, or they cannot be made.
     """
+    _make_embeddings(corpus, folder, model, pretrained, workers=workers, width=width)
+    found = load_embeddings(folder)
+    _require_side(corpus, folder, "img_emb")
+    _tell_left_out(corpus, folder, found.duplicates)
+    return found
+
+
+def stored_of(
+    corpus: Corpus,
+    folder: Path,
+    model: str,
+    pretrained: str | None,
+    *,
+    workers: int,
+    width: int | None = None,
+    kind: Side = "img_emb",
+) -> StoredRows:
+    """Open the rows of the corpus's embeddings in a folder; if it holds none, they are made, or taken over.
+
+    Args:
+        corpus: The corpus.
+        folder: The folder.
+        model: The model of the embeddings.
+        pretrained: Its weights, for an architecture.
+        workers: Processes.
+        width: Which embeddings to take over, where a corpus holds those of several models.
+        kind: Pictures or captions.
+
+    Returns:
+        The rows, none of them in memory.
+
+    Raises:
+        Refusal: If the folder holds something else, they cannot be made, or one uid has two vectors.
+    """
+    _make_embeddings(corpus, folder, model, pretrained, workers=workers, width=width)
+    _require_side(corpus, folder, kind)
+    stored = open_stored(folder, kind)
+    _tell_left_out(corpus, folder, count_repeats(stored))
+    return stored
+
+
+def _make_embeddings(
+    corpus: Corpus, folder: Path, model: str, pretrained: str | None, *, workers: int, width: int | None
+) -> None:
     if not holds_embeddings(folder, corpus, model, pretrained):
         tower = None if corpus.source.embedded else Tower(model=model, pretrained=pretrained)
         task = EmbedTask(corpus=corpus, out=folder, tower=tower, width=width)
         embed_corpora([task], workers=workers, title=f"embed {corpus.name}")
-    found = load_embeddings(folder)
-    if not found.image.shape[1]:
+
+
+def _require_side(corpus: Corpus, folder: Path, kind: Side) -> None:
+    if not _dimension(folder, kind):
+        mine, other = ("pictures", "captions") if kind == "img_emb" else ("captions", "pictures")
         raise Refusal(
-            f"{corpus.root} has embeddings of captions, none of pictures: give a corpus with pictures or their embeddings"
+            f"{corpus.root} has embeddings of {other}, none of {mine}: give a corpus with {mine} or their embeddings"
         )
-    if found.duplicates:
-        say(
-            f"{corpus.root}: {found.duplicates:,} rows have uid and vectors of an earlier one and are left out"
-        )
+
+
+def _tell_left_out(corpus: Corpus, folder: Path, repeats: int) -> None:
+    if repeats:
+        say(f"{corpus.root}: {repeats:,} rows have uid and vectors of an earlier one and are left out")
     manifest = files.read_json(folder / "manifest.json")
     if manifest["quarantined"]:
         counted = f"{manifest['quarantined']:,} of {manifest['seen']:,} rows"
         say(f"{corpus.root}: {counted} were set aside, see {folder}/quarantine.jsonl")
-    return found
 
 
 def choose_width(corpus: Corpus, encoder: Encoder) -> int | None:
@@ -122,12 +181,37 @@ def choose_width(corpus: Corpus, encoder: Encoder) -> int | None:
     return None
 
 
-def require_encoder(corpus: Corpus, found: Embeddings, encoder: Encoder) -> None:
+def require_encoder(corpus: Corpus, stored: StoredRows, encoder: Encoder) -> None:
     """Refuse embeddings that another model made, and say where it cannot be known."""
-    if check_encoder(found, encoder) == "unchecked":
+    if check_encoder(_some_vectors(stored), encoder, made_by=stored.encoder) == "unchecked":
         say(
             f"{corpus.root}: nothing tells which model made these embeddings; {encoder.name} is taken at your word"
         )
+
+
+def _some_vectors(stored: StoredRows) -> Vectors:
+    """Read a few rows, evenly chosen, more than a check needs where some have no caption."""
+    total = stored.shape[0]
+    rows = np.unique(np.linspace(0, total - 1, min(4 * PROBES, total)).astype(np.int64))
+    uids = tuple(stored.uids(rows))
+    return Vectors(
+        uids=uids,
+        keys=uids,
+        captions=tuple(stored.captions(rows)),
+        image=_read_some(stored.folder, "img_emb", rows),
+        text=_read_some(stored.folder, "text_emb", rows),
+    )
+
+
+def _read_some(folder: Path, kind: Side, rows: IntArray) -> NDArray[np.float32]:
+    if not _dimension(folder, kind):
+        return np.empty((len(rows), 0), dtype=np.float32)
+    stored = open_stored(folder, kind)
+    return np.concatenate([stored.read(row, row + 1) for row in rows.tolist()]).astype(np.float32)
+
+
+def _dimension(folder: Path, kind: Side) -> int:
+    return int(files.read_json(folder / "manifest.json")["dimensions"].get(kind, 0))
 
 
 def vocabulary_of(path: Path | None, captions: Sequence[str], mined_words: int) -> Vocabulary:

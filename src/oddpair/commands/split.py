@@ -11,7 +11,7 @@ import numpy as np
 from oddpair import files, html, stages
 from oddpair.commands.count import Counted, count_corpus
 from oddpair.commands.read import embeddings_of
-from oddpair.commands.search import as_thumbnail
+from oddpair.commands.thumbnails import as_thumbnail
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import nested_pairs
 from oddpair.retrieval.corpus import Corpus, fingerprint

@@ -1,4 +1,4 @@
-"""The table of faults in docs/faults.md names every test of this folder, and no other."""
+"""The table of faults in docs/faults.md names every test of this folder and of an index's faults, and no other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.retrieval import test_index_faults
 from tests.retrieval.fault_matrix import (
     test_fetch_faults,
     test_picture_faults,
@@ -18,8 +19,15 @@ from tests.retrieval.fault_matrix import (
 )
 from tests.retrieval.fault_matrix.corpora import LAYOUTS
 
-MODULES = (test_shard_faults, test_picture_faults, test_table_faults, test_vector_faults, test_fetch_faults)
-CASES = [*range(1, 48), 59]
+MODULES = (
+    test_shard_faults,
+    test_picture_faults,
+    test_table_faults,
+    test_vector_faults,
+    test_fetch_faults,
+    test_index_faults,
+)
+CASES = [*range(1, 50), 59]
 
 
 def ids_of(module: ModuleType) -> Iterator[str]:

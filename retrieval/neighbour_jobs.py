@@ -1,0 +1,250 @@
+"""One job of the search for neighbours: some shards against all test images, and how its findings are merged."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from oddpair import files
+from oddpair.errors import Refusal
+from oddpair.retrieval.embed_layout import part_path
+from oddpair.retrieval.scan import Ask, FirstPass, Found, PreparedTests, Work, prepare_tests, scan
+from oddpair.retrieval.stored import StoredRows
+from oddpair.retrieval.unit_rows import IntArray
+from oddpair.workers import note_done
+
+THRESHOLDS = "thresholds.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Some shards of a corpus to search, and with what; as plain data, for a worker that opens the files itself.
+
+    Attributes:
+        corpus: The shards.
+        tests: The test images.
+        first_pass: How candidates are chosen; the result does not depend on it.
+        device: Where.
+        threads: Threads of this search.
+    """
+
+    corpus: StoredRows
+    tests: StoredRows
+    first_pass: FirstPass
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourJob:
+    """One search and where its findings go.
+
+    Attributes:
+        search: The search.
+        out: Folder of the whole run.
+        k: Corpus rows to keep for each test image.
+        has_thresholds: Whether the folder holds a threshold for each test image.
+        index: Number of the job.
+        n_jobs: Jobs of the run.
+    """
+
+    search: Search
+    out: Path
+    k: int
+    has_thresholds: bool
+    index: int
+    n_jobs: int
+
+    @property
+    def partial(self) -> Path:
+        """The file that is written last: with it the job is complete."""
+        return numbered(self.out, "top", self.index, self.n_jobs)
+
+    @property
+    def shards(self) -> range:
+        """Numbers of its shards in the whole corpus."""
+        return shards_of(self.search.corpus)
+
+    def rows(self, shard: int) -> Path:
+        """Where the neighbours of the rows of a shard go."""
+        return numbered(self.out, "rows", shard, len(self.search.corpus.sizes))
+
+
+def numbered(out: Path, name: str, index: int, count: int) -> Path:
+    """Return where one of ``count`` parts lies, with as many digits as sort them by name, at least four.
+
+    >>> numbered(Path("n"), "rows", 3, 12).as_posix()
+    'n/rows/rows_0003.parquet'
+    """
+    return out / name / f"{name}_{index:0{max(4, len(str(count - 1)))}d}.parquet"
+
+
+def shards_of(stored: StoredRows) -> range:
+    """Return the numbers of the shards in the whole folder."""
+    return range(len(stored.sizes))[stored.first : stored.last]
+
+
+def group_shards(sizes: Sequence[int], rows: int) -> list[tuple[int, int]]:
+    """Join consecutive shards until they have ``rows`` rows: the first of each group and the one behind its last.
+
+    What is left at the end joins the last group, so that none is small unless all are together.
+
+    >>> group_shards([3, 1, 5, 0, 2], rows=4)
+    [(0, 2), (2, 5)]
+    """
+    ends, held = [0], 0
+    for shard, size in enumerate(sizes):
+        held += size
+        if held >= rows:
+            ends.append(shard + 1)
+            held = 0
+    ends[max(1, len(ends) - 1) :] = [len(sizes)]
+    return list(itertools.pairwise(ends))
+
+
+def distinct_tests(tests: StoredRows) -> tuple[IntArray, IntArray]:
+    """Return the rows of the test images, each uid once, and for every row the place among them of its uid."""
+    places: dict[str, int] = {}
+    kept: list[int] = []
+    group = []
+    for row, uid in enumerate(tests.uids(np.arange(tests.shape[0]))):
+        place = places.setdefault(uid, len(kept))
+        if place == len(kept):
+            kept.append(row)
+        group.append(place)
+    return np.array(kept, dtype=np.int64), np.array(group, dtype=np.int64)
+
+
+def find_in_shards(job: NeighbourJob) -> Work:
+    """Search some shards, and write the neighbours of their rows and, last, their rows nearest to each test image.
+
+    Args:
+        job: What to search.
+
+    Returns:
+        The work that it was.
+
+    Raises:
+        Refusal: If a folder has changed since the run began, or a row is no unit row.
+    """
+    above = None
+    if job.has_thresholds:
+        above = files.read_table(job.out / THRESHOLDS, ["threshold"])["threshold"].to_numpy()
+    found, tests = _scan(job.search, Ask(nearest=True, top=job.k, above=above))
+    names = pa.array(tests.uids, pa.string())
+    corpus, start = job.search.corpus, 0
+    for shard in job.shards:
+        part = slice(start, start + corpus.sizes[shard])
+        columns = {
+            "uid": _uids(corpus, shard),
+            "score": pa.array(found.score[part]),
+            "test": names.take(pa.array(found.test[part])),
+        }
+        if job.has_thresholds:
+            columns["hit"] = pa.array(found.hit[part])
+        files.write_table(job.rows(shard), pa.table(columns))
+        start = part.stop
+    top = {
+        "test": pa.array(found.top.test),
+        "row": pa.array(found.top.row + corpus.start),
+        "uid": pa.array(corpus.uids(found.top.row), pa.string()),
+        "score": pa.array(found.top.score),
+    }
+    files.write_table(job.partial, pa.table(top))
+    return found.work
+
+
+def find_best_scores(search: Search) -> NDArray[np.float32]:
+    """Return the largest score of each test image over some shards, -1 or less where they have no row."""
+    found, tests = _scan(search, Ask(top=1))
+    scores = np.full(len(tests.uids), -np.inf, dtype=np.float32)
+    scores[found.top.test] = found.top.score
+    return scores
+
+
+def merge_tops(merged: pa.Table, more: pa.Table, *, k: int, tests: int) -> pa.Table:
+    """Return the ``k`` best rows for each test image out of two such tables, one uid once.
+
+    Associative and commutative up to the order of rows, which ``sort_tops`` settles.
+
+    Args:
+        merged: Columns ``test`` (its number), ``row`` of the whole corpus, ``uid`` and ``score``.
+        more: The same of other shards.
+        k: Rows to keep for each test image.
+        tests: Number of test images.
+    """
+    test, score = merged["test"].to_numpy(), merged["score"].to_numpy()
+    floor = np.full(tests, np.inf, dtype=np.float32)
+    np.minimum.at(floor, test, score)
+    floor[np.bincount(test, minlength=tests) < k] = -np.inf
+    # Few rows of later shards get among the best: only the test images that gain one are sorted again.
+    more = more.filter(pa.array(more["score"].to_numpy() >= floor[more["test"].to_numpy()]))
+    gains = np.zeros(tests, dtype=np.bool_)
+    gains[more["test"].to_numpy()] = True
+    changes = gains[test]
+    ordered = sort_tops(pa.concat_tables([merged.filter(pa.array(changes)), more]))
+    names = pc.dictionary_encode(ordered["uid"].combine_chunks())
+    pairs = ordered["test"].to_numpy() * len(names.dictionary) + names.indices.to_numpy()
+    once = ordered.take(pa.array(np.sort(np.unique(pairs, return_index=True)[1])))
+    best = once.filter(pa.array(places(once["test"].to_numpy()) <= k))
+    return pa.concat_tables([merged.filter(pa.array(~changes)), best]).combine_chunks()
+
+
+def sort_tops(top: pa.Table) -> pa.Table:
+    """Sort by test image, then score descending, then uid; of rows with the same uid the first comes first."""
+    names = {"test": "ascending", "score": "descending", "uid": "ascending", "row": "ascending"}
+    return top.sort_by(list(names.items()))
+
+
+def places(test: IntArray) -> IntArray:
+    """Number the rows of each test image from 1, in a sorted column.
+
+    >>> places(np.array([0, 0, 0, 2, 2])).tolist()
+    [1, 2, 3, 1, 2]
+    """
+    return np.arange(1, len(test) + 1) - np.searchsorted(test, test)
+
+
+def _scan(search: Search, ask: Ask) -> tuple[Found, PreparedTests]:
+    _require_unchanged(search.corpus)
+    tests = _prepare(search.tests, search.first_pass, search.device)
+    # Not how many rows are done, which may be as many each time: a number that changes is the sign of life.
+    blocks = itertools.count()
+    return scan(
+        search.corpus, tests, ask, threads=search.threads, told=lambda _: note_done(next(blocks))
+    ), tests
+
+
+# Jobs of one worker have the same test images.
+@functools.lru_cache(maxsize=1)
+def _prepare(tests: StoredRows, first_pass: FirstPass, device: str) -> PreparedTests:
+    _require_unchanged(tests)
+    kept, _ = distinct_tests(tests)
+    rows = tests.read(0, tests.shape[0])[kept]
+    return prepare_tests(rows, tests.uids(kept), first_pass=first_pass, device=device)
+
+
+def _require_unchanged(stored: StoredRows) -> None:
+    path = stored.folder / "manifest.json"
+    if files.sha256(path) != stored.digest:
+        raise Refusal(
+            f"{path} is not the file that the run began with: see that nobody writes to the folder and that all "
+            "machines see the same one, then run again"
+        )
+
+
+def _uids(corpus: StoredRows, shard: int) -> pa.ChunkedArray:
+    # As they lie on disk: a shard may have a million, too many for a list of Python's strings.
+    path = part_path(corpus.folder, "metadata", shard, len(corpus.sizes))
+    found = files.read_table(path, ["uid"])["uid"]
+    if len(found) != corpus.sizes[shard]:
+        raise Refusal(f"{path} has {len(found)} rows, its manifest says {corpus.sizes[shard]}: embed again")
+    return found.cast(pa.string())

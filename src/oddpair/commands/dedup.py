@@ -1,0 +1,220 @@
+"""``oddpair dedup``: what is dropped and what stays, as a table, a split and a page."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oddpair import files, stages
+from oddpair.commands.dedup_page import Lookup, write_page
+from oddpair.commands.sides import Side
+from oddpair.errors import Refusal
+from oddpair.progress import say, track
+from oddpair.retrieval.corpus import fingerprint
+from oddpair.retrieval.dedup import DedupPlan, Duplicates, cross_duplicates, find_duplicates, sort_by_uid
+from oddpair.splits.manifest import CardRow, Manifest, write_manifest
+
+PAGE = "page.html"
+SUMMARY = "summary.json"
+DUPLICATES = "duplicates.parquet"
+KEPT = "kept"
+# A stage does not count what is hidden among the files it made.
+_PARTS = ".parts"
+
+
+def dedup_within(side: Side, out: Path, plan: DedupPlan, *, threads: int) -> dict[str, Any]:
+    """Find the near-duplicates within a corpus; a killed run goes on, a finished one is left as it is.
+
+    Args:
+        side: The corpus and its embeddings.
+        out: Folder for ``duplicates.parquet``, the split ``kept``, ``summary.json`` and ``page.html``.
+        plan: Threshold and limits.
+        threads: Threads.
+
+    Returns:
+        The summary.
+
+    Raises:
+        Refusal: If the folder is of another run, or as ``find_duplicates``.
+    """
+    origin = _origin(side)
+    if stages.begin(out, {"plan": asdict(plan), **origin}):
+        with stages.make(out):
+            found = find_duplicates(side.stored, plan, out / _PARTS, threads=threads)
+            summary = {**_about(side, plan.threshold), **_count_within(found)}
+            files.write_table(out / DUPLICATES, found.to_table())
+            _write_split(out, "deduplicated", found.kept, origin, summary)
+            looked = Lookup(side=side, uids=found.uids, rows=found.rows)
+            matches = found.to_table().rename_columns({"uid": "dropped", "witness": "stays"})
+            lead = (
+                f"{side.name}: of {summary['rows']:,} rows {summary['dropped']:,} are near-duplicates of a row that "
+                f"stays, with a cosine similarity above {plan.threshold:g}."
+            )
+            write_page(out / PAGE, matches, looked, looked, _card(summary), lead=lead)
+            files.write_json(out / SUMMARY, summary)
+    # Now that the result is safe; of millions of rows this is as large as their embeddings.
+    shutil.rmtree(out / _PARTS, ignore_errors=True)
+    return dict(files.read_json(out / SUMMARY))
+
+
+def dedup_across(side: Side, tests: Side, out: Path, threshold: float, *, threads: int) -> dict[str, Any]:
+    """Find the pictures of a test set in a corpus; a finished run is left as it is.
+
+    Args:
+        side: The corpus and its embeddings.
+        tests: The test set and its embeddings.
+        out: Folder for ``duplicates.parquet``, the split ``kept``, ``summary.json`` and ``page.html``.
+        threshold: Cosine similarity above which, strictly, a row is a near-duplicate of a test picture.
+        threads: Threads.
+
+    Returns:
+        The summary.
+
+    Raises:
+        Refusal: If the folder is of another run, different models made the embeddings, or no row is left.
+    """
+    _require_same_encoder(side, tests)
+    origin = {**_origin(side), "against": _origin(tests)}
+    if stages.begin(out, {"threshold": threshold, **origin}):
+        with stages.make(out):
+            uids, rows, repeated = sort_by_uid(side.stored)
+            test_uids, test_rows, _ = sort_by_uid(tests.stored)
+            total = side.stored.shape[0] * tests.stored.shape[0]
+            with track("compare", total, unit="pairs") as progress:
+                found = cross_duplicates(
+                    side.stored, tests.stored, threshold, threads=threads, told=progress.advance
+                )
+            hit = pc.is_in(uids, value_set=found["uid"].cast(uids.type))
+            summary = {
+                **_about(side, threshold),
+                "against": {"name": tests.name, "rows": len(test_uids)},
+                "repeated": repeated,
+                "kept": len(uids) - pc.sum(hit).as_py(),
+                "dropped": pc.sum(hit).as_py(),
+                "pairs": len(found),
+                "tests_found": pc.count_distinct(found["test"]).as_py(),
+            }
+            files.write_table(out / DUPLICATES, found)
+            _write_split(out, "without-test-pictures", uids.filter(pc.invert(hit)), origin, summary)
+            lead = (
+                f"{summary['tests_found']:,} of {len(test_uids):,} pictures of {tests.name} have a near-duplicate in "
+                f"{side.name}, with a cosine similarity above {threshold:g}."
+            )
+            write_page(
+                out / PAGE,
+                found.rename_columns({"uid": "dropped", "test": "stays"}),
+                Lookup(side=tests, uids=test_uids, rows=test_rows),
+                Lookup(side=side, uids=uids, rows=rows),
+                _card(summary),
+                lead=lead,
+            )
+            files.write_json(out / SUMMARY, summary)
+    return dict(files.read_json(out / SUMMARY))
+
+
+def _require_same_encoder(side: Side, tests: Side) -> None:
+    ours, theirs = side.stored, tests.stored
+    if ours.shape[1] != theirs.shape[1]:
+        raise Refusal(
+            f"{side.name} has embeddings of dimension {ours.shape[1]}, {tests.name} of {theirs.shape[1]}: embed both "
+            "with the same model"
+        )
+    if ours.encoder and theirs.encoder and ours.encoder != theirs.encoder:
+        raise Refusal(
+            f"{side.name} was embedded by model {ours.encoder[:12]}, {tests.name} by {theirs.encoder[:12]}: embed both "
+            "with the same model"
+        )
+    if not (ours.encoder and theirs.encoder):
+        unknown = tests.name if ours.encoder else side.name
+        say(f"{unknown}: nothing tells which model made these embeddings; it is taken for the other's")
+
+
+def _origin(side: Side) -> dict[str, str]:
+    corpus = {} if side.corpus is None else {"corpus": fingerprint(side.corpus)}
+    return {**corpus, "embeddings": side.stored.digest, "encoder": side.stored.encoder}
+
+
+def _about(side: Side, threshold: float) -> dict[str, Any]:
+    return {
+        "corpus": side.name,
+        "rows": side.stored.shape[0],
+        "dimension": side.stored.shape[1],
+        "encoder": side.stored.encoder,
+        "threshold": threshold,
+    }
+
+
+def _count_within(found: Duplicates) -> dict[str, Any]:
+    _, sizes = found.groups
+    return {
+        "repeated": found.repeated,
+        "kept": len(found.uids) - len(found.drops),
+        "dropped": len(found.drops),
+        "groups": len(sizes),
+        "largest_group": int(sizes.max(initial=0)),
+        "way": "every pair" if found.recall is None else "pairs within clusters",
+        "recall": None if found.recall is None else asdict(found.recall),
+    }
+
+
+def _write_split(
+    out: Path, name: str, kept: pa.Array, origin: dict[str, Any], summary: dict[str, Any]
+) -> None:
+    parameters = {"threshold": summary["threshold"], "way": summary.get("way", "every pair")}
+    manifest = Manifest(
+        name=name,
+        recipe="dedup",
+        uids=tuple(kept.to_pylist()),
+        parameters=parameters,
+        provenance=origin,
+        card=_card(summary),
+    )
+    write_manifest(out / KEPT, manifest)
+
+
+def _card(summary: dict[str, Any]) -> tuple[CardRow, ...]:
+    rows: list[CardRow] = [
+        ("rows", summary["rows"]),
+        ("rows of a uid that came before", summary["repeated"]),
+        ("dropped", summary["dropped"]),
+        ("kept", summary["kept"]),
+        ("cosine similarity above", summary["threshold"]),
+        ("model", summary["encoder"][:16] or "unknown"),
+    ]
+    if "against" in summary:
+        rows += [
+            ("test pictures", summary["against"]["rows"]),
+            ("of them with a near-duplicate", summary["tests_found"]),
+            ("pairs", summary["pairs"]),
+        ]
+    else:
+        rows += [
+            ("groups", summary["groups"]),
+            ("rows of the largest group", summary["largest_group"]),
+            ("compared", summary["way"]),
+        ]
+    recall = summary.get("recall")
+    if recall:
+        rows += [
+            ("clusters", recall["clusters"]),
+            (
+                "pairs that clusters keep together",
+                _share(recall["together"], recall["pairs"], recall["interval"]),
+            ),
+            (
+                "kept although a kept row is that near",
+                _share(recall["missed"], recall["sampled"], recall["missed_interval"]),
+            ),
+        ]
+    return tuple(rows)
+
+
+def _share(part: int, total: int, interval: tuple[float, float]) -> str:
+    low, high = interval
+    share = f"{part / total:.3%}" if total else "none found"
+    return f"{share} [{100 * low:.3f}, {100 * high:.3f}], n = {total:,}"

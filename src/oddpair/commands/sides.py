@@ -1,0 +1,60 @@
+"""One side of a comparison: a corpus or test set with its embeddings, or the embeddings alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from oddpair import files, stages
+from oddpair.commands.paths import need_folders
+from oddpair.commands.read import embeddings_folder, read_corpus, stored_of
+from oddpair.errors import Refusal
+from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.stored import StoredRows, open_stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A corpus or test set with its embeddings; ``corpus`` is ``None`` if nothing but embeddings was given."""
+
+    name: str
+    stored: StoredRows
+    corpus: Corpus | None
+
+
+def open_side(
+    path: str, out: Path, *, embeddings: Path | None, model: str, pretrained: str | None, workers: int
+) -> Side:
+    """Open the embeddings of a corpus; they are made or taken over if missing, and used as they are if given.
+
+    Args:
+        path: The corpus, or a folder that ``oddpair embed`` made.
+        out: Folder of the run; embeddings go to a folder beside it, one for each corpus and model.
+        embeddings: Another folder for them.
+        model: The model of the embeddings.
+        pretrained: Its weights, for an architecture.
+        workers: Processes.
+
+    Returns:
+        The embeddings, none of them in memory.
+
+    Raises:
+        Refusal: If they cannot be made, or the run would write into them.
+    """
+    folder = Path(path)
+    if (folder / "manifest.json").is_file() and stages.made_from(folder) is not None:
+        if embeddings is not None:
+            raise Refusal(
+                f"{path} holds finished embeddings, and {embeddings} would go unused: leave the option out"
+            )
+        if out.resolve() == folder.resolve():
+            raise Refusal(f"{out} holds the embeddings to search: choose another --out")
+        return Side(name=folder.name, stored=open_stored(folder), corpus=None)
+    corpus = read_corpus(path)
+    folder = embeddings or embeddings_folder(corpus, model, pretrained, beside=out)
+    need_folders(corpus, out, folder)
+    if out.resolve() == folder.resolve():
+        raise Refusal(f"{out} is the folder of the embeddings: choose another --out")
+    with files.locked(folder):
+        stored = stored_of(corpus, folder, model, pretrained, workers=workers)
+    return Side(name=corpus.name, stored=stored, corpus=corpus)
