@@ -7,6 +7,7 @@ candidates (``retrieval/kernel``); every score that is reported, and every tie a
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from oddpair.retrieval.kernel.block import Block, Finder
 
 FirstPass = Literal["auto", "float32", "bfloat16", "int8"]
+
+# glibc learns from pieces up to 32 MB.
+_JUST_BELOW_LIMIT = 31 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +208,7 @@ def scan(
         return run.result()
     size = tests.finder.block_rows(m)
     starts = iter(range(0, n, size))
+    _keep_freed_memory()
     with _single_threaded_torch():
         # The first block alone: what it leaves for floors spares the others most of their finds.
         run.search(next(starts), size)
@@ -338,6 +343,15 @@ def _repeats(uids: Sequence[str]) -> NDArray[np.bool_]:
         repeated[place] = uid in seen
         seen.add(uid)
     return repeated
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Have glibc reuse memory of tiles, once it has seen a larger piece freed, rather than return and fetch it again.
+
+    Fresh memory is zeroed page by page, which took a fifth of the time of a tile.
+    """
+    np.empty(_JUST_BELOW_LIMIT, dtype=np.uint8).fill(0)
 
 
 @contextmanager

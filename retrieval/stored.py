@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from bisect import bisect_right
 from collections import OrderedDict
@@ -81,6 +82,8 @@ class StoredRows:
         rows = np.empty((stop - start, self.dimension), dtype=np.float16)
         filled = 0
         for shard, begin, end in self._parts(start, stop):
+            if begin == 0 and shard + 1 < len(self.sizes):
+                _ask_for_beginning(self._path(shard + 1))
             _read_into(self._path(shard), rows[filled : filled + end - begin], begin, self.sizes[shard])
             filled += end - begin
         return rows
@@ -218,8 +221,7 @@ def _read_into(path: Path, rows: NDArray[Any], start: int, total: int) -> None:
     try:
         with path.open("rb", buffering=0) as file:
             place = _first_byte(file.fileno(), total * width, path) + start * width
-            if len(view) >= _IN_ORDER and hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), place + len(view), _BYTES_AHEAD, os.POSIX_FADV_WILLNEED)
+            _ask_ahead(file.fileno(), place, len(view))
             filled = 0
             while filled < len(view):
                 got = os.preadv(file.fileno(), [view[filled:]], place + filled)
@@ -228,6 +230,24 @@ def _read_into(path: Path, rows: NDArray[Any], start: int, total: int) -> None:
                 filled += got
     except OSError as error:
         raise Refusal(f"{path} cannot be read ({error.strerror}): embed again") from error
+
+
+def _ask_ahead(file: int, place: int, size: int) -> None:
+    """Have the system fetch what follows in a file, a stretch at a time, one beyond the one that is entered."""
+    stop = place + size
+    if size >= _IN_ORDER and (place < size or place // _BYTES_AHEAD != stop // _BYTES_AHEAD):
+        _ask_for(file, stop, 2 * _BYTES_AHEAD)
+
+
+def _ask_for_beginning(path: Path) -> None:
+    """Have the system fetch the first stretch of the file that comes next."""
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # it is missed when it is read
+        _ask_for(file.fileno(), 0, _BYTES_AHEAD)
+
+
+def _ask_for(file: int, place: int, size: int) -> None:
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
 
 
 def _first_byte(file: int, size: int, path: Path) -> int:

@@ -15,7 +15,7 @@ from oddpair.retrieval.pairs import Pairs, join
 ROWS_PER_BLOCK = 512
 # Few tests leave room for more rows.
 _MOST_ROWS = 4096
-_PRODUCTS_PER_BLOCK = 1 << 18
+_PRODUCTS_PER_BLOCK = 1 << 20
 # So many candidates are settled before more are looked for.
 _CANDIDATES = 1 << 19
 
@@ -25,7 +25,7 @@ class Space:
 
     def __init__(self) -> None:
         """Take room for the candidates of a tile beyond those that wait."""
-        most = _CANDIDATES + max(ROWS_PER_BLOCK * TESTS_PER_TILE, _MOST_ROWS * PART * 16)
+        most = _CANDIDATES + _PRODUCTS_PER_BLOCK
         self.row: NDArray[np.int32] = np.empty(most, dtype=np.int32)
         self.test: NDArray[np.int32] = np.empty(most, dtype=np.int32)
         self.upper: NDArray[np.float32] = np.empty(most, dtype=np.float32)
@@ -163,7 +163,7 @@ class TileFinder:
         self._slack[:m] = first.slack
 
     def block_rows(self, tests: int) -> int:
-        """Return 512 rows, or more if there are few tests."""
+        """Return 512 rows, or more if there are few tests: a block and a tile have 2**20 products at most."""
         return int(np.clip(_PRODUCTS_PER_BLOCK // tests, ROWS_PER_BLOCK, _MOST_ROWS))
 
     def search(self, block: Block, space: Space, k: int, repeated: NDArray[np.bool_]) -> None:
@@ -210,13 +210,12 @@ class TileFinder:
         wide = values.reshape(len(values), *shape)
         out: tuple[Any, ...] = space.row, space.test, space.upper, n
         if block.by_row and part.start == 0:
-            mine = slice(0, min(part.stop, self._m))
             raise_floors(
-                values[:, mine],
+                values,
                 rounded.scale,
                 rounded.slack,
-                self._scale[mine],
-                self._slack[mine],
+                self._scale[part],
+                np.abs(self._slack[part]),
                 block.floor,
             )
         if not block.by_test:
