@@ -124,13 +124,13 @@ def prepare_tests(
         rows: Unit rows, float16 or float32, shape ``(m, d)``.
         uids: Their ids, length ``m``.
         first_pass: ``"auto"`` is the fastest that this machine has the instructions for; found is the same.
-        device: ``"cpu"``, or a CUDA device for the first pass, which is then one of float16.
+        device: ``"cpu"``, or ``"cuda"`` or ``"cuda:1"`` for the first pass, which is then one of float16.
 
     Returns:
         The tests, to be given to ``scan``.
 
     Raises:
-        Refusal: If a row is not finite or not of length 1.
+        Refusal: If a row is not finite or not of length 1, or there is no such device.
         ValueError: If there is none, or not as many ids.
     """
     from oddpair.retrieval.kernel.block import TileFinder
@@ -152,6 +152,8 @@ def prepare_tests(
     rank = np.empty(len(uids), dtype=np.int64)
     rank[sorted(range(len(uids)), key=uids.__getitem__)] = np.arange(len(uids))
     on_device = device != "cpu"
+    if on_device:
+        _require_gpu(device)
     return PreparedTests(
         rows=tests,
         uids=tuple(uids),
@@ -316,6 +318,13 @@ class _Run:
                 pairs=self.corpus.shape[0] * len(self.tests.rows), refined=self.refined, exact=self.exact
             ),
         )
+
+
+def _require_gpu(device: str) -> None:
+    import torch
+
+    if torch.device(device).type != "cuda" or not torch.cuda.is_available():
+        raise Refusal(f"device {device}: torch finds no such GPU here: search on the processor")
 
 
 def _as_float(stored: NDArray[Any]) -> NDArray[np.float32]:

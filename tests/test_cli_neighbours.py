@@ -144,6 +144,15 @@ def test_what_would_go_unused_or_is_not_there_is_refused(sides, tmp_path, more, 
     assert not list((tmp_path / "out").glob("[!.]*"))
 
 
+def test_a_gpu_that_is_not_there_is_refused(sides, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    corpus, tests = sides
+    with pytest.raises(Refusal, match="device cuda: torch finds no such GPU here"):
+        run(corpus, "--tests", tests, "--out", tmp_path / "out", "--device", "cuda", "--workers", 1)
+
+
 def test_the_embeddings_are_no_place_to_write(sides, tmp_path):
     corpus, tests = sides
     for out in (corpus, tests):

@@ -13,6 +13,13 @@ from oddpair.cli_options import CORPUS, EMBEDDINGS, MODEL, OUT, PRETRAINED, REFE
 from oddpair.errors import Refusal
 
 
+class Device(StrEnum):
+    """Where the first pass runs."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class FirstPass(StrEnum):
     """Arithmetic of the first pass."""
 
@@ -40,6 +47,9 @@ def neighbours(
     first_pass: Annotated[
         FirstPass, typer.Option(help="How candidates are chosen; the results do not depend on it.")
     ] = FirstPass.auto,
+    device: Annotated[
+        Device, typer.Option(help="cuda: the first pass on a GPU, in float16; the results are the same.")
+    ] = Device.cpu,
     embeddings: EMBEDDINGS = None,
     test_embeddings: Annotated[
         Path | None, typer.Option(help="Folder of the test images' embeddings; made if missing.")
@@ -79,6 +89,7 @@ def neighbours(
             workers=workers,
             engine=engine,
             first_pass=first_pass.value,
+            device=device.value,
         )
         if not page.is_file():
             write_page(page, searched, against)

@@ -128,7 +128,7 @@ _SHEET = """<figure>
 {% if caption %}
 <figcaption>{{ caption }}</figcaption>
 {% endif %}
-<ul class="sheet" style="--columns:{{ columns }}">
+<ul class="sheet" style="--columns:{{ columns }}; --shape:{{ shape }}">
 {% for source, text in pictures %}
 <li><img src="{{ source }}" alt="{{ text }}" loading="lazy"><p><bdi>{{ text }}</bdi></p></li>
 {% endfor %}
@@ -272,13 +272,16 @@ def bars(rows: Sequence[Bar], *, caption: str = "", limit: float = 1.0, groups: 
     )
 
 
-def contact_sheet(pictures: Iterable[tuple[bytes, str]], columns: int = 8, *, caption: str = "") -> Markup:
+def contact_sheet(
+    pictures: Iterable[tuple[bytes, str]], columns: int = 8, *, caption: str = "", shape: float = 1
+) -> Markup:
     """Return a grid of pictures with their captions, embedded as they are.
 
     Args:
         pictures: Encoded JPEG or PNG bytes and the caption of each.
         columns: Pictures in a row on a wide screen; fewer where it is narrow.
         caption: What the sheet shows.
+        shape: Width of each place by its height.
 
     Raises:
         ValueError: If there is no picture, or one is neither JPEG nor PNG.
@@ -286,7 +289,7 @@ def contact_sheet(pictures: Iterable[tuple[bytes, str]], columns: int = 8, *, ca
     sources = [(_data_address(data, index), text) for index, (data, text) in enumerate(pictures)]
     if not sources:
         raise ValueError("found no picture, needed one or more")
-    return _render(_SHEET, pictures=sources, columns=columns, caption=caption)
+    return _render(_SHEET, pictures=sources, columns=columns, caption=caption, shape=shape)
 
 
 def fold(summary: str, *parts: str, is_open: bool = False) -> Markup:

@@ -99,7 +99,7 @@ details td:not(.number) { min-width: 12rem; }
     repeat(auto-fill, minmax(max(5.2rem, calc((100% - (var(--columns) - 1) * .7rem) / var(--columns))), 1fr));
 }
 .sheet img {
-  display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
+  display: block; width: 100%; aspect-ratio: var(--shape); object-fit: contain;
   background: var(--track); border-radius: .25rem;
 }
 .sheet p { font-size: .78rem; line-height: 1.3; margin: .3rem 0 0; color: var(--soft); }

@@ -152,7 +152,7 @@ def _show_nearest(
         caption = (
             "Left what stays, right what is dropped, with its score and caption; the lowest scores first"
         )
-        parts.append(html.contact_sheet(sheet, columns=3, caption=caption))
+        parts.append(html.contact_sheet(sheet, columns=3, caption=caption, shape=2))
     rows = [[f"{match.score:.4f}", match.dropped, match.stays, captions[match.dropped]] for match in matches]
     table = html.table(["score", "dropped", "stays", "caption of the dropped"], rows, caption="Lowest scores")
     return [*parts, html.fold("The same as a table" if shown else "Table", table, is_open=not shown)]

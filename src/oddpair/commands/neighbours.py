@@ -115,7 +115,7 @@ def _show_pairs(samples: list[dict[str, Any]], pictures: dict[tuple[str, str], b
     ]
     if shown:
         caption = "Left a test image, right the nearest row of the corpus, with its caption"
-        parts.append(html.contact_sheet(shown, columns=3, caption=caption))
+        parts.append(html.contact_sheet(shown, columns=3, caption=caption, shape=2))
     rows = [
         [f"{sample['score']:.4f}", sample["test"], sample["uid"], sample["caption"]] for sample in samples
     ]
