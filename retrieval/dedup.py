@@ -17,6 +17,7 @@ from oddpair.errors import Refusal
 from oddpair.progress import track
 from oddpair.retrieval.dedup_clusters import ClusterPlan, ClusterRecall, drop_in_clusters
 from oddpair.retrieval.dedup_greedy import BLOCK, Drops, drop_duplicates, fetch_rows
+from oddpair.retrieval.pairs import Pairs, join
 from oddpair.retrieval.repeats import count_repeats
 from oddpair.retrieval.scan import Ask, prepare_tests, scan
 from oddpair.retrieval.stored import StoredRows
@@ -156,6 +157,21 @@ def find_duplicates(rows: StoredRows, plan: DedupPlan, parts: Path, *, threads: 
     return Duplicates(uids=uids, rows=order, drops=drops, repeated=repeated, recall=recall)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossDuplicates:
+    """Near-duplicates across a corpus and a test set.
+
+    Attributes:
+        rows: ``uid`` of each corpus picture that scores above the threshold with a test picture, the nearest
+            ``test`` (of equals the one of smaller uid) and their ``score``; by test, best first, then by uid.
+        tests: ``test`` picture by uid, each that scores above the threshold with a corpus picture, with the nearest
+            of these, ``uid``, and their ``score``.
+    """
+
+    rows: pa.Table
+    tests: pa.Table
+
+
 def cross_duplicates(
     corpus: UnitRows,
     tests: UnitRows,
@@ -163,8 +179,10 @@ def cross_duplicates(
     *,
     threads: int = 1,
     told: Callable[[int], None] | None = None,
-) -> pa.Table:
-    """List every pair of a test picture and a corpus row whose score is above a threshold, strictly.
+) -> CrossDuplicates:
+    """Find the corpus pictures, and the test pictures, whose score with one of the others is above a threshold, strictly.
+
+    Memory grows with the rows of both, not with the pairs above the threshold.
 
     Args:
         corpus: float16 unit rows.
@@ -174,8 +192,8 @@ def cross_duplicates(
         told: Called with the number of pairs that were compared.
 
     Returns:
-        ``test``, ``uid`` and ``score``, by test uid, best first, then by uid; a pair of uids comes once, with the
-        best score of its rows.
+        The pictures of either set, each with its nearest of the other; a uid of several rows comes once, with the
+        best score of them.
 
     Raises:
         Refusal: If a row is not of length 1.
@@ -183,29 +201,35 @@ def cross_duplicates(
 
     >>> from oddpair.retrieval.unit_rows import HeldRows
     >>> rows = np.array([[0, 1], [0.6, 0.8]], dtype=np.float16)
-    >>> cross_duplicates(HeldRows(rows, ["a", "b"]), HeldRows(rows[:1], ["t"]), 0.9).to_pylist()
+    >>> cross_duplicates(HeldRows(rows, ["a", "b"]), HeldRows(rows[:1], ["t"]), 0.9).rows.to_pylist()
     [{'test': 't', 'uid': 'a', 'score': 1.0}]
     """
     if corpus.shape[1] != tests.shape[1]:
         raise ValueError(f"corpus of dimension {corpus.shape[1]}, tests of {tests.shape[1]}: needed the same")
-    parts = [_cross_schema().empty_table()]
-    for start in range(0, tests.shape[0], _TESTS_AT_ONCE):
-        numbers = np.arange(start, min(start + _TESTS_AT_ONCE, tests.shape[0]))
-        names = tests.uids(numbers)
-        prepared = prepare_tests(fetch_rows(tests, numbers), names)
-        ask = Ask(above=np.full(len(numbers), threshold, dtype=np.float32), pairs=True)
-        found = scan(corpus, prepared, ask, threads=threads).pairs
-        columns = [
-            pa.array(names, pa.string()).take(pa.array(found.test)),
-            pa.array(corpus.uids(found.row), pa.string()),
-            pa.array(found.score, pa.float32()),
-        ]
-        parts.append(pa.table(columns, schema=_cross_schema()))
+    limit = np.float32(threshold)
+    order = pc.array_sort_indices(_read_uids(tests, np.arange(tests.shape[0]))).to_numpy().astype(np.int64)
+    score = np.full(corpus.shape[0], limit, dtype=np.float32)
+    nearest = np.full(corpus.shape[0], -1, dtype=np.int64)
+    best = []
+    for start in range(0, len(order), _TESTS_AT_ONCE):
+        numbers = order[start : start + _TESTS_AT_ONCE]
+        prepared = prepare_tests(fetch_rows(tests, numbers), tests.uids(numbers))
+        found = scan(corpus, prepared, Ask(nearest=True, top=1), threads=threads)
+        # Tests come by uid, so of equal scores the one found before stays.
+        better = found.score > score
+        score[better], nearest[better] = found.score[better], numbers[found.test[better]]
+        top = found.top.take(np.flatnonzero(found.top.score > limit))
+        best.append(Pairs(test=numbers[top.test], row=top.row, score=top.score))
         if told:
             told(corpus.shape[0] * len(numbers))
-    best = pa.concat_tables(parts).group_by(["test", "uid"]).aggregate([("score", "max")])
-    table = best.rename_columns({"score_max": "score"}).select(["test", "uid", "score"])
-    return table.sort_by([("test", "ascending"), ("score", "descending"), ("uid", "ascending")])
+    hit = np.flatnonzero(nearest >= 0)
+    rows = _name_pairs(corpus, tests, Pairs(test=nearest[hit], row=hit, score=score[hit]))
+    rows = _first_of_each(rows, "uid", "test")
+    order_told = [("test", "ascending"), ("score", "descending"), ("uid", "ascending")]
+    return CrossDuplicates(
+        rows=rows.sort_by(order_told),
+        tests=_first_of_each(_name_pairs(corpus, tests, join(best)), "test", "uid"),
+    )
 
 
 def sort_by_uid(rows: StoredRows) -> tuple[pa.Array, IntArray, int]:
@@ -221,11 +245,7 @@ def sort_by_uid(rows: StoredRows) -> tuple[pa.Array, IntArray, int]:
         Refusal: If rows of one uid have different vectors.
     """
     total = rows.shape[0]
-    chunks = [
-        pa.array(rows.uids(np.arange(start, min(start + _UIDS_AT_ONCE, total))), pa.large_string())
-        for start in range(0, total, _UIDS_AT_ONCE)
-    ]
-    uids = pa.chunked_array(chunks, pa.large_string()).combine_chunks()
+    uids = _read_uids(rows, np.arange(total))
     order = pc.array_sort_indices(uids).to_numpy().astype(np.int64)
     uids = uids.take(pa.array(order))
     same = pc.equal(uids[1:], uids[:-1]).to_numpy(zero_copy_only=False).astype(np.bool_)
@@ -257,5 +277,28 @@ def _smallest_of_each(
     return chosen
 
 
-def _cross_schema() -> pa.Schema:
-    return pa.schema([("test", pa.string()), ("uid", pa.string()), ("score", pa.float32())])
+def _read_uids(rows: UnitRows, wanted: IntArray) -> pa.Array:
+    """Read uids some at a time: as Python strings, those of millions of rows would take gigabytes."""
+    chunks = [
+        pa.array(rows.uids(wanted[start : start + _UIDS_AT_ONCE]), pa.large_string())
+        for start in range(0, len(wanted), _UIDS_AT_ONCE)
+    ]
+    return pa.chunked_array(chunks, pa.large_string()).combine_chunks()
+
+
+def _name_pairs(corpus: UnitRows, tests: UnitRows, pairs: Pairs) -> pa.Table:
+    columns = {
+        "test": _read_uids(tests, pairs.test).cast(pa.string()),
+        "uid": _read_uids(corpus, pairs.row).cast(pa.string()),
+        "score": pa.array(pairs.score, pa.float32()),
+    }
+    return pa.table(columns)
+
+
+def _first_of_each(pairs: pa.Table, mine: str, other: str) -> pa.Table:
+    """Of pairs with one uid keep the best, of equals the one whose other uid is smaller; by uid."""
+    ordered = pairs.sort_by([(mine, "ascending"), ("score", "descending"), (other, "ascending")])
+    uids = ordered[mine].combine_chunks()
+    first = np.ones(len(uids), dtype=np.bool_)
+    first[1:] = pc.not_equal(uids[1:], uids[:-1]).to_numpy(zero_copy_only=False)
+    return ordered.filter(pa.array(first))

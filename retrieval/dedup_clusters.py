@@ -34,6 +34,7 @@ _CHUNK = 1 << 17
 _TRAINED_ON = 1 << 17
 _TRAINED_ON_EACH = 64
 _CONFIDENCE = 0.95
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,10 @@ class ClusterPlan:
 class ClusterRecall:
     """What comparing within clusters alone found of all near-duplicates, measured on rows drawn at random.
 
-    Both intervals are of 95 % and exact (Clopper and Pearson, 1934). They take what they count as independent,
-    which the rows drawn are; the pairs of one row are not, so of ``pairs`` in few groups the interval is narrow.
+    Both intervals are of 95 %, over the rows drawn. That of ``recall`` is a percentile bootstrap: rows are drawn
+    again from those drawn, 1,000 times, each with all its pairs, because pairs of one row are not independent.
+    Where every pair is together, or none, that says nothing, and the interval is the exact one of the share of
+    rows with pairs. That of ``missed`` counts rows and is exact (Clopper and Pearson, 1934).
 
     Attributes:
         clusters: Clusters.
@@ -60,7 +63,7 @@ class ClusterRecall:
         pairs: Pairs above the threshold of a row drawn and any other row, by exact search.
         together: Those whose rows share a cluster.
         recall: ``together / pairs``; 1 where there is no pair.
-        interval: Of ``recall``.
+        interval: Of ``recall``; 0 to 1 where there is no pair.
         missed: Rows drawn that were kept although a kept row of smaller uid is above the threshold.
         missed_interval: Of ``missed / sampled``.
     """
@@ -248,24 +251,26 @@ def _measure(
     tests = prepare_tests(fetch_rows(rows, order[drawn]), [f"{place:012d}" for place in drawn.tolist()])
     ask = Ask(above=np.full(len(drawn), threshold, dtype=np.float32), pairs=True)
     missed = np.zeros(len(drawn), dtype=np.bool_)
-    pairs = together = 0
+    pairs = np.zeros(len(drawn), dtype=np.int64)
+    together = np.zeros(len(drawn), dtype=np.int64)
     with track("measure what clusters miss", rows.shape[0]) as progress:
         for window in _windows(rows):
             found = scan(window, tests, ask, threads=threads).pairs
             one, other = drawn[found.test], place_of[window.start + found.row]
             is_pair = (other >= 0) & (other != one)
-            pairs += int(is_pair.sum())
-            together += int((is_pair & (cluster[one] == cluster[other])).sum())
+            shared = is_pair & (cluster[one] == cluster[other])
+            pairs += np.bincount(found.test[is_pair], minlength=len(drawn))
+            together += np.bincount(found.test[shared], minlength=len(drawn))
             missed[found.test[is_pair & (other < one) & kept[one] & kept[other]]] = True
             progress.advance(window.shape[0])
     return ClusterRecall(
         clusters=plan.clusters,
         largest=int(np.bincount(cluster).max()),
         sampled=len(drawn),
-        pairs=pairs,
-        together=together,
-        recall=together / pairs if pairs else 1.0,
-        interval=_interval(together, pairs),
+        pairs=int(pairs.sum()),
+        together=int(together.sum()),
+        recall=float(together.sum() / pairs.sum()) if pairs.any() else 1.0,
+        interval=_interval_of_ratio(together, pairs, np.random.default_rng([plan.seed, 2])),
         missed=int(missed.sum()),
         missed_interval=_interval(int(missed.sum()), len(drawn)),
     )
@@ -274,6 +279,20 @@ def _measure(
 def _windows(rows: UnitRows) -> Iterator[_Window]:
     for start in range(0, rows.shape[0], _CHUNK):
         yield _Window(rows, start, min(start + _CHUNK, rows.shape[0]))
+
+
+def _interval_of_ratio(parts: IntArray, wholes: IntArray, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the interval of ``sum(parts) / sum(wholes)`` when what was drawn is rows, each with a part of a whole."""
+    parts, wholes = parts[wholes > 0], wholes[wholes > 0]
+    if not parts.any() or np.array_equal(parts, wholes):
+        return _interval(int((parts > 0).sum()), len(parts))
+    ratios = np.empty(_RESAMPLES)
+    for again in range(_RESAMPLES):
+        drawn = rng.integers(len(parts), size=len(parts))
+        ratios[again] = parts[drawn].sum() / wholes[drawn].sum()
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(ratios, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _interval(successes: int, trials: int) -> tuple[float, float]:

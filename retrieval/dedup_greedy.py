@@ -14,10 +14,10 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.progress import Progress
 from oddpair.retrieval.embed_layout import part_path
-from oddpair.retrieval.formats.arrays import UNIT_TOLERANCE, open_array
+from oddpair.retrieval.formats.arrays import open_array
 from oddpair.retrieval.scan import Ask, prepare_tests, scan
 from oddpair.retrieval.stored import StoredRows
-from oddpair.retrieval.unit_rows import HeldRows, IntArray, UnitRows
+from oddpair.retrieval.unit_rows import HeldRows, IntArray, UnitRows, find_bad_row
 
 HalfRows = NDArray[np.float16]
 
@@ -232,12 +232,10 @@ def _kept_of(drop: Drops, first: int, block: int, total: int) -> IntArray:
 
 
 def _require_unit(part: HalfRows, numbers: IntArray, rows: UnitRows) -> None:
-    lengths = np.linalg.norm(part.astype(np.float32), axis=1)
-    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
-    if len(wrong):
-        raise Refusal(
-            f"{rows.tell_place(int(numbers[wrong[0]]))} has length {lengths[wrong[0]]:.4g}, needed 1: embed again"
-        )
+    bad = find_bad_row(part.astype(np.float32))
+    if bad is not None:
+        row, length = bad
+        raise Refusal(f"{rows.tell_place(int(numbers[row]))} has length {length:.4g}, needed 1: embed again")
 
 
 def _decisions(parts: Path, index: int, blocks: int) -> Path:

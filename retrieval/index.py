@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from oddpair.retrieval.exact import exact_scores
 from oddpair.retrieval.faiss_import import load_faiss
-from oddpair.retrieval.formats.arrays import UNIT_TOLERANCE
 from oddpair.retrieval.index_file import RowIndex
 from oddpair.retrieval.pairs import Pairs, join
 from oddpair.retrieval.stored import StoredRows
-from oddpair.retrieval.unit_rows import IntArray
+from oddpair.retrieval.unit_rows import IntArray, find_bad_row
 
 FloatArray = NDArray[np.float32]
 
@@ -59,11 +58,11 @@ def search_index(
     Raises:
         ValueError: If the queries are no unit rows of the index's dimension, or a number is out of range.
     """
+    queries = np.ascontiguousarray(queries)
     _check(index, queries, k, above)
     probes = index.card.probes if probes is None else probes
     if not 1 <= probes <= index.card.lists:
         raise ValueError(f"probes is {probes}, needed 1 to {index.card.lists}")
-    queries = np.ascontiguousarray(queries)
     with faiss_threads(threads):
         lists = nearest_lists(index, queries, probes)
         if k is not None:
@@ -77,10 +76,9 @@ def _check(index: RowIndex, queries: FloatArray, k: int | None, above: float | N
         raise ValueError(
             f"queries are {queries.dtype} of shape {queries.shape}, needed float32 of (m, {dimension})"
         )
-    lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
-    bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
-    if len(bad):
-        raise ValueError(f"query {bad[0]} has length {lengths[bad[0]]:g}, needed 1")
+    bad = find_bad_row(queries)
+    if bad is not None:
+        raise ValueError(f"query {bad[0]} has length {bad[1]:g}, needed 1")
     if (k is None) == (above is None):
         raise ValueError(f"k is {k} and above is {above}, needed one of them")
     if k is not None and k < 1:

@@ -18,13 +18,12 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.progress import track
 from oddpair.retrieval.faiss_import import load_faiss
-from oddpair.retrieval.formats.arrays import UNIT_TOLERANCE
 from oddpair.retrieval.index import FloatArray, faiss_threads, nearest_lists, search_index
 from oddpair.retrieval.index_file import IndexCard, Recall, RowIndex, Share, hold_index, write_index
 from oddpair.retrieval.pairs import Pairs
 from oddpair.retrieval.scan import Ask, prepare_tests, scan
 from oddpair.retrieval.stored import Side, StoredRows, open_stored
-from oddpair.retrieval.unit_rows import IntArray
+from oddpair.retrieval.unit_rows import IntArray, find_bad_row
 
 # faiss's k-means asks for 39 rows a list at the least.
 _FEWEST_A_LIST = 39
@@ -44,6 +43,14 @@ class _Trial:
     queries: FloatArray
     own: Sequence[str | None]
     true: Sequence[IntArray]
+
+    def only(self, places: IntArray) -> _Trial:
+        """Return some of the queries."""
+        return _Trial(
+            queries=self.queries[places],
+            own=[self.own[place] for place in places.tolist()],
+            true=[self.true[place] for place in places.tolist()],
+        )
 
 
 def build_index(
@@ -69,7 +76,8 @@ def build_index(
         probes: Lists that a search looks through; by default as many as make recall@10 0.99 for each kind of queries,
             up to a quarter of the lists, or up to 64.
         sample: Rows that are asked for as queries, each without itself; and as many captions, where the folder has
-            embeddings of pictures and captions, because texts lie elsewhere than pictures and find less.
+            embeddings of pictures and captions, because texts lie elsewhere than pictures and find less. Probes are
+            chosen with as many others; a corpus of fewer than both is halved.
         seed: Seed of the sample and of the k-means.
         threads: Threads; the index does not depend on them.
 
@@ -97,9 +105,8 @@ def build_index(
     if sample < 1:
         raise ValueError(f"sample is {sample}, needed 1 or more")
     rng = np.random.default_rng(seed)
-    asked = [
-        (rows, np.sort(rng.choice(total, min(sample, total), replace=False)))
-        for rows in _kinds_of_queries(stored)
+    drawn = [
+        (rows, rng.choice(total, min(2 * sample, total), replace=False)) for rows in _kinds_of_queries(stored)
     ]
     with faiss_threads(threads):
         held = _train(stored, lists, rng)
@@ -120,11 +127,18 @@ def build_index(
         recall={},
     )
     index = hold_index(card, held)
-    trials: dict[str, _Trial] = {
-        rows.kind: _make_trial(rows, chosen, stored, threads) for rows, chosen in asked
-    }
+    trials: dict[str, _Trial] = {}
     if probes is None:
-        card = replace(card, probes=max(_choose_probes(index, trial) for trial in trials.values()))
+        # Queries that chose the probes would find more with them than others do.
+        probes = 1
+        for rows, chosen in drawn:
+            half = len(chosen) // 2
+            trial = _make_trial(rows, chosen, stored, threads)
+            probes = max(probes, _choose_probes(index, trial.only(np.arange(max(1, half)))))
+            trials[rows.kind] = trial.only(np.arange(half, len(chosen)))
+    else:
+        trials = {rows.kind: _make_trial(rows, chosen[-sample:], stored, threads) for rows, chosen in drawn}
+    card = replace(card, probes=probes)
     index = replace(index, card=card)
     recall: dict[str, Recall] = {
         name: _measure(index, stored, trial, threads) for name, trial in trials.items()
@@ -146,16 +160,17 @@ def choose_lists(rows: int) -> int:
 
 
 def interval_of(shares: NDArray[np.float64]) -> Share:
-    """Return the mean of shares, one a query, with a 95 % interval that holds however they are spread.
+    """Return the mean of shares, one a query, with the ends of a 95 % interval.
 
-    Clopper and Pearson's limits for as many trials as there are queries. Queries that are each wholly right or
-    wrong vary the most of all with this mean, so that for others it is too wide rather than too narrow.
+    Clopper and Pearson's limits for as many trials as there are queries: exact where each share is 0 or 1. Of all
+    shares with one mean those vary the most, so that for others the interval is too wide in practice; that it
+    always is has not been proven.
 
     Args:
         shares: Each in [0, 1], shape ``(n,)``.
 
     References:
-        Clopper and Pearson, Biometrika 26(4), 1934. Hoeffding, JASA 58(301), 1963.
+        Clopper and Pearson, Biometrika 26(4), 1934.
 
     >>> share = interval_of(np.array([1.0, 1.0, 1.0, 0.5]))
     >>> share.value, round(share.low, 3), round(share.high, 4)
@@ -177,8 +192,11 @@ def _kinds_of_queries(stored: StoredRows) -> Iterator[StoredRows]:
 
 
 def _make_trial(asked: StoredRows, rows: IntArray, stored: StoredRows, threads: int) -> _Trial:
-    queries = np.concatenate([asked.read(row, row + 1) for row in rows.tolist()])
-    tests = prepare_tests(queries, [f"{row:020d}" for row in rows.tolist()])
+    """Search exactly with some rows, in the order given."""
+    queries = np.empty((len(rows), asked.shape[1]), dtype=np.float16)
+    for place in np.argsort(rows).tolist():  # the order in which they are stored
+        queries[place] = asked.read(int(rows[place]), int(rows[place]) + 1)[0]
+    tests = prepare_tests(queries, [f"{place:020d}" for place in range(len(rows))])
     with track(f"nearest rows of {len(rows):,} of {asked.kind}", stored.shape[0]) as progress:
         top = scan(stored, tests, Ask(top=_NEIGHBOURS + 1), threads=threads, told=progress.advance).top
     own = stored.uids(rows) if asked.kind == stored.kind else [None] * len(rows)
@@ -255,10 +273,7 @@ def _blocks(stored: StoredRows) -> Iterator[FloatArray]:
     """
     for start in range(0, stored.shape[0], _ROWS_AT_ONCE):
         rows = stored.read(start, min(start + _ROWS_AT_ONCE, stored.shape[0])).astype(np.float32)
-        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
-        if len(bad):
-            raise Refusal(
-                f"{stored.tell_place(start + int(bad[0]))} has length {lengths[bad[0]]:g}, needed 1: embed again"
-            )
+        bad = find_bad_row(rows)
+        if bad is not None:
+            raise Refusal(f"{stored.tell_place(start + bad[0])} has length {bad[1]:g}, needed 1: embed again")
         yield rows

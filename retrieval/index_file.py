@@ -67,7 +67,7 @@ class IndexCard:
         probes: Lists that a search looks through if it is not told another number.
         seed: Seed of the samples.
         encoder_sha256: Weights of the model; ``""`` where it is not known.
-        embeddings_sha256: sha256 of the manifest of the embedding folder.
+        embeddings_sha256: The digest of the embedding folder, which changes when any of its rows does.
         recall: What was measured with ``probes``, by the kind of embeddings that were the queries.
     """
 
@@ -130,6 +130,30 @@ def write_index(folder: Path, index: RowIndex) -> None:
     files.write_json(folder / CARD_FILE, {"format": FORMAT, "file": stored, **asdict(index.card)})
 
 
+def need_place(folder: Path, embeddings: Path) -> None:
+    """Refuse to write an index over what is none, or where the embeddings are.
+
+    Args:
+        folder: Where the index is to be written; one that is there may be replaced.
+        embeddings: The embeddings, which may not be there yet.
+
+    Raises:
+        Refusal: If the folder holds other files, or the embeddings.
+    """
+    if embeddings.resolve().is_relative_to(folder.resolve()):
+        raise Refusal(f"{folder} holds the embeddings: choose another --out")
+    if not folder.exists():
+        return
+    for path in sorted(folder.iterdir()):
+        # Hidden files are the lock, and what a killed run was writing.
+        if path.name not in (CARD_FILE, ROWS_FILE) and not path.name.startswith("."):
+            raise Refusal(f"{path} is no file of an index: choose another --out")
+    if (folder / CARD_FILE).exists():
+        card = files.read_json(folder / CARD_FILE)
+        if not isinstance(card, dict) or not {"format", "embeddings_sha256"} <= card.keys():
+            raise Refusal(f"{folder / CARD_FILE} is no card of an index: choose another --out")
+
+
 def open_index(folder: Path, stored: StoredRows) -> RowIndex:
     """Open the index of an embedding folder; faiss sees no byte of a file that is not as it was written.
 
@@ -174,7 +198,7 @@ def _require_same(folder: Path, card: IndexCard, stored: StoredRows) -> None:
         ("rows", card.rows, rows),
         ("first row", card.start, stored.start),
         ("encoder", card.encoder_sha256, stored.encoder),
-        ("manifest", card.embeddings_sha256, stored.digest),
+        ("embeddings", card.embeddings_sha256, stored.digest),
     ):
         if found != needed:
             raise Refusal(
@@ -209,7 +233,7 @@ def _read_card(path: Path) -> tuple[IndexCard, int, str]:
             f"{path} has format {version!r}, this oddpair reads {FORMAT}: {_AGAIN}, or use its version"
         )
     try:
-        recall = {name: _recall(value["recall"][name]) for name in value["recall"]}
+        recall = {name: _recall(found) for name, found in _typed(value["recall"], dict).items()}
         card = IndexCard(
             kind=_typed(value["kind"], str),
             **{
@@ -222,6 +246,8 @@ def _read_card(path: Path) -> tuple[IndexCard, int, str]:
         size, digest = _typed(value["file"]["bytes"], int), _typed(value["file"]["sha256"], str)
     except (KeyError, TypeError) as error:
         raise Refusal(f"{path} is no whole card of an index ({_reason(error)}): {_AGAIN}") from error
+    if card.kind not in card.recall:
+        raise Refusal(f"{path} has no recall of {card.kind}: {_AGAIN}")
     if not 1 <= card.probes <= card.lists:
         raise Refusal(f"{path} has {card.probes} probes of {card.lists} lists: {_AGAIN}")
     return card, size, digest

@@ -17,8 +17,8 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.embed_layout import part_path
 from oddpair.retrieval.scan import Ask, FirstPass, Found, PreparedTests, Work, prepare_tests, scan
-from oddpair.retrieval.stored import StoredRows
-from oddpair.retrieval.unit_rows import IntArray
+from oddpair.retrieval.stored import StoredRows, identify_folder
+from oddpair.retrieval.unit_rows import IntArray, find_bad_row
 from oddpair.workers import note_done
 
 THRESHOLDS = "thresholds.parquet"
@@ -111,16 +111,22 @@ def group_shards(sizes: Sequence[int], rows: int) -> list[tuple[int, int]]:
 
 
 def distinct_tests(tests: StoredRows) -> tuple[IntArray, IntArray]:
-    """Return the rows of the test images, each uid once, and for every row the place among them of its uid."""
-    places: dict[str, int] = {}
-    kept: list[int] = []
-    group = []
-    for row, uid in enumerate(tests.uids(np.arange(tests.shape[0]))):
-        place = places.setdefault(uid, len(kept))
-        if place == len(kept):
-            kept.append(row)
-        group.append(place)
-    return np.array(kept, dtype=np.int64), np.array(group, dtype=np.int64)
+    """Return the rows of the test images, each uid once, and for every row the place among them of its uid.
+
+    Of rows that share a uid the one with the smallest bytes stands for all: no order of shards changes that.
+    """
+    total = tests.shape[0]
+    members: dict[str, list[int]] = {}
+    for row, uid in enumerate(tests.uids(np.arange(total))):
+        members.setdefault(uid, []).append(row)
+    kept = [rows[0] for rows in members.values()]
+    group = np.arange(total)
+    if len(members) < total:
+        vectors = tests.read(0, total)
+        kept = [min(rows, key=lambda row: vectors[row].tobytes()) for rows in members.values()]
+        for place, rows in enumerate(members.values()):
+            group[rows] = place
+    return np.array(kept, dtype=np.int64), group
 
 
 def find_in_shards(job: NeighbourJob) -> Work:
@@ -228,15 +234,19 @@ def _scan(search: Search, ask: Ask) -> tuple[Found, PreparedTests]:
 def _prepare(tests: StoredRows, first_pass: FirstPass, device: str) -> PreparedTests:
     _require_unchanged(tests)
     kept, _ = distinct_tests(tests)
-    rows = tests.read(0, tests.shape[0])[kept]
-    return prepare_tests(rows, tests.uids(kept), first_pass=first_pass, device=device)
+    rows = tests.read(0, tests.shape[0]).astype(np.float32)
+    bad = find_bad_row(rows)
+    if bad is not None:
+        raise Refusal(
+            f"{tests.tell_place(bad[0])} has length {bad[1]:.4g}, needed 1: embed again, or leave the row out"
+        )
+    return prepare_tests(rows[kept], tests.uids(kept), first_pass=first_pass, device=device)
 
 
 def _require_unchanged(stored: StoredRows) -> None:
-    path = stored.folder / "manifest.json"
-    if files.sha256(path) != stored.digest:
+    if identify_folder(stored.folder) != stored.digest:
         raise Refusal(
-            f"{path} is not the file that the run began with: see that nobody writes to the folder and that all "
+            f"{stored.folder} does not hold what the run began with: see that nobody writes to the folder and that all "
             "machines see the same one, then run again"
         )
 

@@ -238,12 +238,8 @@ def _identify_threshold(tests: StoredRows, above: float | NDArray[np.float32] | 
 
 
 def _identify(stored: StoredRows) -> dict[str, Any]:
-    made = stored.folder / "done.json"
-    return {
-        "manifest": stored.digest,
-        "files": files.sha256(made) if made.is_file() else None,
-        "shards": [shards_of(stored).start, shards_of(stored).stop],
-    }
+    shards = shards_of(stored)
+    return {"digest": stored.digest, "shards": [shards.start, shards.stop]}
 
 
 def _searches(

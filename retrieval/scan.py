@@ -11,7 +11,6 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.formats.arrays import UNIT_TOLERANCE
 from oddpair.retrieval.pairs import Pairs, join
 from oddpair.retrieval.top import TopRows
-from oddpair.retrieval.unit_rows import UnitRows
+from oddpair.retrieval.unit_rows import UnitRows, find_bad_row
 
 if TYPE_CHECKING:
     from oddpair.retrieval.kernel.block import Block, Finder
@@ -142,7 +140,7 @@ def prepare_tests(
             f"found tests of shape {rows.shape} and {len(uids)} uids, needed (m, d), m > 0, and m"
         )
     tests = np.ascontiguousarray(rows, dtype=np.float32)
-    bad = _first_bad(tests)
+    bad = find_bad_row(tests)
     if bad is not None:
         row, length = bad
         raise Refusal(
@@ -201,6 +199,8 @@ def scan(
     """
     n, d = corpus.shape
     m = len(tests.rows)
+    if threads < 1:
+        raise ValueError(f"found {threads} threads, needed 1 or more")
     if d != tests.rows.shape[1]:
         raise ValueError(f"corpus has dimension {d}, tests have {tests.rows.shape[1]}")
     if ask.above is not None and ask.above.shape != (m,):
@@ -211,7 +211,7 @@ def scan(
     size = tests.finder.block_rows(m)
     starts = iter(range(0, n, size))
     _keep_freed_memory()
-    with _single_threaded_torch():
+    with _ONE_THREAD_EACH:
         # The first block alone: what it leaves for floors spares the others most of their finds.
         run.search(next(starts), size)
         if threads == 1:
@@ -242,6 +242,7 @@ class _Run:
         self.pairs: dict[int, Pairs] = {}
         self.refined = self.exact = 0
         self.lock = threading.Lock()
+        self.refused: dict[int, Refusal] = {}
         self.stopped = False
         self.own = threading.local()
 
@@ -253,7 +254,12 @@ class _Run:
                     start = next(starts, None)
                 if start is None:
                     return
-                self.search(start, size)
+                try:
+                    self.search(start, size)
+                except Refusal as refusal:
+                    # Blocks before this one are under way, and the first bad row is the one to name.
+                    self.refused[start] = refusal
+                    self.stopped = True
         except BaseException:
             self.stopped = True
             raise
@@ -265,7 +271,7 @@ class _Run:
         stop = min(start + size, self.corpus.shape[0])
         stored = self.corpus.read(start, stop)
         rows = _as_float(stored)
-        bad = _first_bad(rows)
+        bad = find_bad_row(rows)
         if bad is not None:
             raise Refusal(
                 f"{self.corpus.tell_place(start + bad[0])} has length {bad[1]:.4g}, needed 1: embed again, or leave "
@@ -284,8 +290,9 @@ class _Run:
         )
         begins = floor is not None and bool(np.isneginf(floor).any())
         repeated = _repeats(self.corpus.uids(np.arange(start, stop))) if begins else np.zeros(0, np.bool_)
-        space = self.own.__dict__.setdefault("space", Space())
-        self.tests.finder.search(block, space, self.ask.top if begins else 0, repeated)
+        if not hasattr(self.own, "space"):
+            self.own.space = Space()
+        self.tests.finder.search(block, self.own.space, self.ask.top if begins else 0, repeated)
         self._keep(block, start, stop)
 
     def _keep(self, block: Block, start: int, stop: int) -> None:
@@ -307,7 +314,9 @@ class _Run:
                 self.told(stop - start)
 
     def result(self) -> Found:
-        """Put together what the threads found."""
+        """Put together what the threads found, or raise what the first of them refused."""
+        if self.refused:
+            raise self.refused[min(self.refused)]
         return Found(
             score=self.score,
             test=self.test,
@@ -323,7 +332,11 @@ class _Run:
 def _require_gpu(device: str) -> None:
     import torch
 
-    if torch.device(device).type != "cuda" or not torch.cuda.is_available():
+    try:
+        is_there = torch.device(device).type == "cuda" and torch.cuda.is_available()
+    except RuntimeError:  # no name of a device
+        is_there = False
+    if not is_there:
         raise Refusal(f"device {device}: torch finds no such GPU here: search on the processor")
 
 
@@ -333,16 +346,6 @@ def _as_float(stored: NDArray[Any]) -> NDArray[np.float32]:
     # torch converts float16 several times as fast as numpy.
     rows: NDArray[np.float32] = torch.from_numpy(np.require(stored, requirements=["C", "W"])).float().numpy()
     return rows
-
-
-def _first_bad(rows: NDArray[np.float32]) -> tuple[int, float] | None:
-    """Return the first row that is not of length 1, with its length."""
-    from oddpair.retrieval.kernel.quantise import squared_lengths
-
-    lengths = np.sqrt(squared_lengths(rows))
-    # NaN is no good length either.
-    bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
-    return (int(bad[0]), float(lengths[bad[0]])) if len(bad) else None
 
 
 def _repeats(uids: Sequence[str]) -> NDArray[np.bool_]:
@@ -363,17 +366,33 @@ def _keep_freed_memory() -> None:
     np.empty(_JUST_BELOW_LIMIT, dtype=np.uint8).fill(0)
 
 
-@contextmanager
-def _single_threaded_torch() -> Iterator[None]:
-    """Give each thread of a scan a core of its own: products of one thread each need not wait for one another."""
-    import torch
+class _OneThreadEach:
+    """While any scan runs, torch computes with one thread in each of its threads: none waits for another's."""
 
-    before = torch.get_num_threads()
-    _take_one_thread()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scans = 0
+        self._before = 1
+
+    def __enter__(self) -> None:
+        import torch
+
+        with self._lock:
+            if not self._scans:
+                self._before = torch.get_num_threads()
+            self._scans += 1
+        _take_one_thread()
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        with self._lock:
+            self._scans -= 1
+            if not self._scans:
+                torch.set_num_threads(self._before)
+
+
+_ONE_THREAD_EACH = _OneThreadEach()
 
 
 def _take_one_thread() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from oddpair.retrieval.exact import exact_scores
 from oddpair.retrieval.faiss_import import load_faiss
+from oddpair.retrieval.unit_rows import find_bad_row
 
 # faiss adds in float32 and in its own order, so two rows that tie exactly may come back either way and the
 # k-th place may go to the wrong one of two near-equals. A few more candidates, scored again, settle both,
@@ -47,7 +48,7 @@ def nearest(
         Scores and rows, each of shape ``(n_queries, min(k, n))``.
 
     Raises:
-        ValueError: If either side is empty, the dimensions differ, or a row is not finite.
+        ValueError: If either side is empty, the dimensions differ, or a row is not of length 1.
 
     >>> corpus = np.array([[1, 0], [0, 1], [1, 0]], dtype=np.float32)
     >>> nearest(corpus[:1], corpus, 2, uids=["b", "c", "a"]).rows
@@ -89,6 +90,6 @@ def _check(queries: NDArray[np.float32], corpus: NDArray[np.float32], uids: Sequ
     if len(uids) != len(corpus):
         raise ValueError(f"corpus has {len(corpus)} rows, {len(uids)} uids were given")
     for name, rows in (("queries", queries), ("corpus", corpus)):
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise ValueError(f"{name} row {bad[0]} is not finite")
+        bad = find_bad_row(np.ascontiguousarray(rows, dtype=np.float32))
+        if bad is not None:
+            raise ValueError(f"{name} row {bad[0]} has length {bad[1]:.4g}, needed 1")

@@ -42,7 +42,7 @@ class StoredRows:
         sizes: Rows of each shard of the whole folder.
         dimension: Length of a row.
         encoder: sha256 of the weights of the model; ``""`` where it is not known.
-        digest: sha256 of the folder's manifest.
+        digest: Changes when the manifest does, or any part of a finished folder.
         first: The first of the shards.
         last: The shard behind the last of them; ``None`` for all that follow.
     """
@@ -82,7 +82,7 @@ class StoredRows:
         rows = np.empty((stop - start, self.dimension), dtype=np.float16)
         filled = 0
         for shard, begin, end in self._parts(start, stop):
-            if begin == 0 and shard + 1 < len(self.sizes):
+            if begin == 0 and shard + 1 < (len(self.sizes) if self.last is None else self.last):
                 _ask_for_beginning(self._path(shard + 1))
             _read_into(self._path(shard), rows[filled : filled + end - begin], begin, self.sizes[shard])
             filled += end - begin
@@ -164,7 +164,7 @@ def open_stored(folder: Path, kind: Side = "img_emb") -> StoredRows:
         sizes=tuple(manifest["rows"]),
         dimension=dimension,
         encoder=manifest["encoder_sha256"],
-        digest=files.sha256(path),
+        digest=identify_folder(folder),
     )
     for shard, size in enumerate(stored.sizes):
         part = part_path(folder, kind, shard, len(stored.sizes))
@@ -177,11 +177,19 @@ def open_stored(folder: Path, kind: Side = "img_emb") -> StoredRows:
     return stored
 
 
+def identify_folder(folder: Path) -> str:
+    """Hash what tells the folder apart: its manifest, and the hashes of all its parts, where they were finished."""
+    named = ("manifest.json", "done.json")
+    return files.digest({name: files.sha256(folder / name) for name in named if (folder / name).is_file()})
+
+
 def _is_manifest(value: Any) -> bool:
     if not isinstance(value, dict) or not {"rows", "dimensions", "encoder_sha256"} <= value.keys():
         return False
     sizes, dimensions = value["rows"], value["dimensions"]
     if not isinstance(sizes, list) or not isinstance(dimensions, dict):
+        return False
+    if not isinstance(value["encoder_sha256"], str):
         return False
     return all(type(number) is int and number >= 0 for number in [*sizes, *dimensions.values()])
 
@@ -204,6 +212,7 @@ class _Tables:
             found = files.read_table(path, [column])[column]
             if len(found) != rows:
                 raise Refusal(f"{path} has {len(found)} rows, its manifest says {rows}: embed again")
+            _require_strings(path, column, found)
             self._held[key] = found
             self._bytes += found.nbytes
             while self._bytes > _BYTES_HELD and len(self._held) > 1:
@@ -212,6 +221,16 @@ class _Tables:
 
 
 _TABLES = _Tables()
+
+
+def _require_strings(path: Path, column: str, found: pa.ChunkedArray) -> None:
+    try:
+        found.validate(full=True)
+        is_good = pa.types.is_string(found.type) and not found.null_count
+    except pa.ArrowInvalid:  # no UTF-8
+        is_good = False
+    if not is_good:
+        raise Refusal(f"{path} has a {column} that is no text: embed again")
 
 
 def _read_into(path: Path, rows: NDArray[Any], start: int, total: int) -> None:

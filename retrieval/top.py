@@ -52,7 +52,7 @@ class TopRows:
         self._new, self._waiting = [], 0
         new = new.take(np.flatnonzero(new.score >= self.floor[new.test]))
         found = join([self._kept, new])
-        keys = np.concatenate([self._keys, _hashes(self._uids(new.row))])
+        keys = np.concatenate([self._keys, self._hash(new.row)])
         order = np.lexsort((found.row, -found.score, found.test))
         found, keys = found.take(order), keys[order]
         order = self._settle_ties(found)
@@ -92,7 +92,8 @@ class TopRows:
                 seen.add(name)
         return np.flatnonzero(stay)
 
-
-def _hashes(uids: list[str]) -> NDArray[np.uint64]:
-    # They only ever say which ids to compare, so that they may differ from run to run.
-    return np.fromiter((hash(uid) & 0xFFFFFFFFFFFFFFFF for uid in uids), dtype=np.uint64, count=len(uids))
+    def _hash(self, rows: IntArray) -> NDArray[np.uint64]:
+        """Hash the uids of rows, each looked up once; hashes say what to compare, so they may differ from run to run."""
+        asked, place = np.unique(rows, return_inverse=True)
+        hashes = (hash(uid) & 0xFFFFFFFFFFFFFFFF for uid in self._uids(asked))
+        return np.fromiter(hashes, dtype=np.uint64, count=len(asked))[place]

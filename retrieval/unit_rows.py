@@ -11,6 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+# What rounding to 16 bits, and sums in them, can do to the length of a unit row.
+UNIT_TOLERANCE = 2e-3
+
 IntArray = NDArray[np.int64]
 
 
@@ -65,3 +68,23 @@ class HeldRows:
     def tell_place(self, row: int) -> str:
         """Name a row in an error."""
         return f"{self.name} {row}"
+
+
+def find_bad_row(rows: NDArray[np.float32]) -> tuple[int, float] | None:
+    """Return the first row whose length is not 1, with that length, which is NaN where a number is.
+
+    Args:
+        rows: C-ordered, shape ``(n, d)``.
+
+    Returns:
+        The row and its length; ``None`` if all are unit rows.
+
+    >>> find_bad_row(np.array([[1, 0], [3, 4]], dtype=np.float32))
+    (1, 5.0)
+    """
+    from oddpair.retrieval.kernel.quantise import squared_lengths
+
+    lengths = np.sqrt(squared_lengths(rows))
+    # NaN is no good length either.
+    bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
+    return (int(bad[0]), float(lengths[bad[0]])) if len(bad) else None

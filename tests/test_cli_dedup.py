@@ -1,5 +1,6 @@
 import functools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from tests.retrieval.stored_folder import write_manifest, write_stored
 from typer.testing import CliRunner
 
 from oddpair import cli, files, stages
+from oddpair.commands.dedup import need_place
 from oddpair.errors import Refusal
 from oddpair.retrieval.dedup import DedupPlan
 from oddpair.retrieval.stored import open_stored
@@ -159,7 +161,8 @@ def test_of_a_corpus_too_large_for_all_pairs_it_is_told_what_clusters_miss(corpu
     assert f"{recall['recall']:.2%} of near-duplicate pairs share a cluster (n = 20); " in said
     card = dict(read_manifest(tmp_path / "out" / "kept").card)
     assert card["compared"] == "pairs within clusters"
-    assert str(card["pairs that clusters keep together"]).endswith("n = 20")
+    together = "pairs that clusters keep together (95 %, over the rows drawn)"
+    assert str(card[together]).endswith("n = 20")
     assert "pairs that clusters keep together" in (tmp_path / "out" / "page.html").read_text()
 
 
@@ -177,13 +180,59 @@ def test_pictures_of_a_test_set_are_found_and_what_is_left_has_none(corpus, embe
     kept = read_manifest(tmp_path / "out" / "kept").uids
     assert kept == tuple(f"u{row:02d}" for row in range(50) if row not in (4, 5, 41))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (summary["dropped"], summary["kept"], summary["pairs"]) == (3, 47, 3)
+    assert (summary["dropped"], summary["kept"], summary["tests_found"]) == (3, 47, 2)
+    tests_found = files.read_table(tmp_path / "out" / "tests.parquet").to_pylist()
+    assert [(line["test"], line["uid"]) for line in tests_found] == [("t0", "u04"), ("t1", "u05")]
 
 
 def test_a_corpus_that_is_all_test_pictures_leaves_no_split(corpus, tmp_path):
     code, said = run("dedup", corpus, "--out", tmp_path / "out", "--threshold", 0.9, "--against", corpus)
     assert (code, "keeps no row" in said) == (2, True)
-    assert not (tmp_path / "out" / "summary.json").exists()
+    assert files_in(tmp_path / "out") == {}
+    tests = ["--threshold", 0.95, "--against", corpus]
+    assert "keeps no row" in run("dedup", corpus, "--out", tmp_path / "out", *tests)[1]
+
+
+def test_a_finished_run_of_other_vectors_is_refused(corpus, embedded, tmp_path):
+    arguments = ["dedup", corpus, "--out", tmp_path / "out", "--threshold", 0.9]
+    assert run(*arguments)[0] == 0
+    rows = np.random.default_rng(3).normal(size=(50, 32))
+    shutil.rmtree(corpus)
+    embedded("corpus", unit(rows, np.float16), [f"u{row:02d}" for row in range(50)], [20, 30])
+    code, said = run(*arguments)
+    assert (code, "out was made with embeddings=" in said) == (2, True)
+
+
+@pytest.mark.parametrize("place", [".", "deeper", ".."])
+@pytest.mark.parametrize(
+    "role", ["corpus", "embeddings", "against", "against embeddings", "given embeddings"]
+)
+def test_a_folder_that_is_read_gets_no_output_not_even_a_lock(corpus, tmp_path, place, role):
+    pictures = tmp_path / "read" / "pictures"
+    pictures.mkdir(parents=True)
+    (pictures / "a.png").write_bytes(b"")
+    (pictures / ".a.1.tmp").write_bytes(b"not ours")
+    arguments = {
+        "corpus": [pictures],
+        "embeddings": [corpus, "--embeddings", pictures],
+        "against": [corpus, "--against", pictures],
+        "against embeddings": [corpus, "--against", corpus, "--against-embeddings", pictures],
+        "given embeddings": [corpus],
+    }[role]
+    read = corpus if role == "given embeddings" else pictures
+    before = sorted(tmp_path.rglob("*"))
+    code, said = run("dedup", *arguments, "--out", read / place, "--threshold", 0.9)
+    assert (code, "lie one in the other: choose another --out" in said) == (2, True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_beside_files_that_are_listed_there_is_room_for_the_output(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"")
+    need_place(tmp_path / "out", [str(tmp_path / "a.parquet")], [])
+    with pytest.raises(Refusal, match="lie one in the other"):
+        need_place(tmp_path, [str(tmp_path / "a.parquet")], [])
+    with pytest.raises(Refusal, match="is a file"):
+        need_place(tmp_path / "a.parquet", [], [])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from oddpair.commands.doctor import check_first_pass, check_gpu, check_package, 
 from oddpair.commands.doctor_blas import check_environment, check_kernels, check_threads
 from oddpair.commands.machine import Room, find_memory_limit, find_quota, look_around, name_processor
 from oddpair.commands.rates import Rates, measure_rates
+from oddpair.errors import Refusal
 from oddpair.retrieval.faiss_import import TOO_LATE, BlasReport
 
 
@@ -152,10 +153,11 @@ def test_a_pass_that_only_torch_keeps_from_being_chosen_is_slow_and_one_the_proc
 
 
 @pytest.mark.parametrize(("search", "verdict"), [(30, "slow"), (90, "ok")])
-def test_exact_search_at_less_than_half_the_rate_of_its_product_is_slow(search, verdict):
+def test_flat_search_at_less_than_half_the_rate_of_its_product_is_slow(search, verdict):
     product, found = check_rates(Rates(search=search, product=100))
     assert (product.verdict, found.verdict, found.value) == ("ok", verdict, search)
-    assert f"{search} GFLOP/s (faiss), {search}% of the product" in found.found
+    assert found.name == "faiss flat search"
+    assert f"{search} GFLOP/s, {search}% of the product" in found.found
 
 
 def test_a_gpu_is_told_with_its_memory_and_a_machine_without_one_as_missing(monkeypatch):
@@ -237,6 +239,43 @@ def test_memory_is_the_machines_or_the_groups_whichever_is_less(tmp_path):
     write(tmp_path, **{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "4096"})
     found = look_around(tmp_path)
     assert (found.memory_free, found.memory) == (4096, 4096)
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({"memory.max": "9000", "memory.current": "7000"}, 2000),
+        (
+            {"memory.max": "9000", "memory.current": "7000", "memory.stat": "anon 1\ninactive_file 500\n"},
+            2500,
+        ),
+        ({"memory.max": "9000", "memory.current": "9500"}, 0),
+        ({"memory.max": "90000", "memory.current": "7000"}, 8192),
+        ({"memory.max": "max", "memory.current": "7000"}, 8192),
+        (
+            {
+                "memory/memory.limit_in_bytes": "9000",
+                "memory/memory.usage_in_bytes": "7000",
+                "memory/memory.stat": "inactive_file 400\ntotal_inactive_file 500\n",
+            },
+            2500,
+        ),
+    ],
+)
+def test_free_memory_is_what_the_group_has_not_used(tmp_path, files, free):
+    group = "4:memory:/\n" if any("/" in name for name in files) else "0::/\n"
+    write(tmp_path, **{"proc/self/cgroup": group, "proc/meminfo": "MemTotal: 16 kB\nMemAvailable: 8 kB\n"})
+    write(tmp_path, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()})
+    assert look_around(tmp_path).memory_free == free
+
+
+def test_a_working_folder_that_was_deleted_is_refused(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(Refusal, match="the working folder was deleted: cd to one that is there"):
+        next(examiner.examine())
 
 
 @pytest.mark.parametrize(("allowed", "quota", "usable"), [(8, None, 8), (8, 2.5, 3), (2, 64, 2), (8, 0.1, 1)])

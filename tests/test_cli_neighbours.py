@@ -134,8 +134,12 @@ def test_a_second_run_does_nothing_and_a_lost_file_is_made_again_with_the_page(s
         ),
         (("--test-embeddings", "e"), "tests holds finished embeddings, and e would go unused"),
         (("--reference", "nowhere"), "nowhere"),
+        (
+            ("--device", "cuda", "--first-pass", "int8"),
+            "--first-pass int8 is of the processor, --device cuda has one",
+        ),
     ],
-    ids=["two rules", "embeddings", "test embeddings", "no reference"],
+    ids=["two rules", "embeddings", "test embeddings", "no reference", "device"],
 )
 def test_what_would_go_unused_or_is_not_there_is_refused(sides, tmp_path, more, told):
     corpus, tests = sides
@@ -155,11 +159,30 @@ def test_a_gpu_that_is_not_there_is_refused(sides, tmp_path, monkeypatch):
 
 def test_the_embeddings_are_no_place_to_write(sides, tmp_path):
     corpus, tests = sides
-    for out in (corpus, tests):
-        before = sorted(out.rglob("[!.]*"))
-        with pytest.raises(Refusal, match="holds the embeddings to search: choose another --out"):
+    before = sorted(tmp_path.rglob("*"))
+    for out in (corpus, tests, tests / "inside", tmp_path):
+        with pytest.raises(Refusal, match="lie one in the other: choose another --out"):
             run(corpus, "--tests", tests, "--out", out)
-        assert sorted(out.rglob("[!.]*")) == before
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_corpus_is_no_place_to_write_and_gets_no_lock(pictures, sides, transformer):
+    corpus, _ = pictures
+    before = sorted(corpus.rglob("*"))
+    with pytest.raises(Refusal, match="is the corpus, which is never written to"):
+        run(corpus, "--tests", sides[1], "--out", corpus, "--model", transformer)
+    assert sorted(corpus.rglob("*")) == before
+
+
+@pytest.mark.parametrize("inputs", [None, {"plan": 1}], ids=["no run", "another verb"])
+def test_a_page_of_somebody_else_is_left_alone(sides, tmp_path, inputs):
+    page = tmp_path / "out" / "page.html"
+    files.write_text(page, "mine")
+    if inputs:
+        files.write_json(page.parent / "inputs.json", inputs)
+    with pytest.raises(Refusal, match=r"out (holds page\.html but no inputs\.json|was made with)"):
+        run(sides[0], "--tests", sides[1], "--out", page.parent)
+    assert page.read_text() == "mine"
 
 
 def test_embeddings_of_two_models_are_refused(sides, tmp_path):

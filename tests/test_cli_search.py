@@ -369,8 +369,34 @@ def test_what_the_page_leaves_out_is_said_and_the_table_has_all(search, tmp_path
     assert len(result.stdout.splitlines()) == 3 * 12 + 1
     page = (tmp_path / "page.html").read_text()
     parts = page.split("<section")[1:]
-    assert [part.count("<img") for part in parts] == [4, 2, 0]
-    assert [re.findall(r"The first (\d+) of 11 hits", part) for part in parts] == [["4"], ["2"], ["0"]]
+    assert [part.count("<img") for part in parts] == [4, 2]
+    assert [re.findall(r"The first (\d+) of 11 hits", part) for part in parts] == [["4"], ["2"]]
+    assert "near to each of 3 queries, above a similarity of -1" in page
+
+
+def test_a_session_holds_the_latest_answers_that_fit_its_page(
+    corpus, embeddings, encoder, tmp_path, monkeypatch
+):
+    from oddpair.commands import search_run
+    from oddpair.retrieval.corpus import open_corpus
+
+    monkeypatch.setattr(search_page, "PAGE_HITS", 6)
+    monkeypatch.setattr(search_run, "typed_lines", lambda: ["a cat", "a dog", "a cow", "a pig"])
+    session = search_run.Session(
+        corpus=open_corpus(corpus),
+        stored=open_stored(embeddings),
+        index=None,
+        wanted=Wanted(k=4, above=None),
+        threads=1,
+        page=tmp_path / "page.html",
+        as_json=False,
+    )
+    search_run.answer_lines(session, encoder)
+    assert [(one.query.name, len(one.hits)) for one in session.answers] == [("a pig", 4), ("a cow", 2)]
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<section") == 2
+    assert "nearest to each of 4 queries" in page
+    assert " 2 of them are left out: a page has " in page
 
 
 def test_pictures_are_read_from_the_shards_that_hold_a_hit_and_from_no_other(drawn, tmp_path, monkeypatch):

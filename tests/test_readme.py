@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tarfile
 from typing import Any
 
@@ -158,7 +160,7 @@ def test_every_way_in_is_one_command_that_runs(ways_in, belongings, monkeypatch)
         shutil.rmtree(made)
 
 
-def test_what_the_readme_does_with_a_corpus_can_be_done_in_its_order(readme, tmp_path, monkeypatch):
+def test_what_the_pages_do_with_a_corpus_can_be_done_in_their_order(readme, root, tmp_path, monkeypatch):
     from oddpair.benchmarks.miniature.draw import draw_corpus
     from oddpair.benchmarks.miniature.world import make_world
 
@@ -173,6 +175,11 @@ def test_what_the_readme_does_with_a_corpus_can_be_done_in_its_order(readme, tmp
         run_in(tmp_path, command, monkeypatch)
     assert (tmp_path / "search.html").read_text().count("<img") == 10
     assert files.read_json(tmp_path / "exported" / "sizes.json")
+    example = (root / "docs" / "search.md").read_text(encoding="utf-8").split("```python")[1].split("```")[0]
+    ran = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split()[-1] == "100"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/corpora.md", "docs/search.md"])

@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.unit_rows import UNIT_TOLERANCE
 
 FloatRows = NDArray[np.float32]
-
-# What rounding to 16 bits, and sums in them, can do to the length of a unit row.
-UNIT_TOLERANCE = 2e-3
 
 # No encoder of pictures and captions gives rows that are nearly as wide.
 WIDEST = 1 << 16

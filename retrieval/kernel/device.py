@@ -6,18 +6,23 @@ processor, so that what is found is the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oddpair.retrieval.formats.arrays import UNIT_TOLERANCE
 from oddpair.retrieval.kernel.block import Block, Space
 from oddpair.retrieval.kernel.passes import ROUNDING, float_sum_error
+from oddpair.retrieval.unit_rows import UNIT_TOLERANCE
 
 if TYPE_CHECKING:
     import torch
 
+# Threads take turns to set what torch keeps for all of them.
+_SETTINGS = Lock()
 _ROWS = 4096
 _TESTS = 8192
 _LONGEST = 1 + UNIT_TOLERANCE
@@ -30,8 +35,6 @@ class DeviceFinder:
         """Send the tests, float32 of shape ``(m, d)``, to the device."""
         import torch
 
-        # Sums of float16 would be beyond the bound.
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         exact = torch.from_numpy(tests)
         rounded = exact.half()
         error = torch.linalg.vector_norm(exact - rounded.float(), dim=1)
@@ -48,13 +51,14 @@ class DeviceFinder:
         """Find all candidates of a block, and have the block settle them."""
         import torch
 
-        rows = torch.from_numpy(block.stored).to(self._device)
+        rows = torch.from_numpy(np.require(block.stored, requirements=["C", "W"])).to(self._device)
         half = rows.half()
         error = torch.linalg.vector_norm(rows.float() - half.float(), dim=1)
         row_slack = error * (self._longest * 1.001) + half_sum_error(rows.shape[1])
         for start in range(0, len(self._tests), _TESTS):
             mine = slice(start, min(start + _TESTS, len(self._tests)))
-            score = (half @ self._tests[mine].T).float()
+            with _float32_sums():
+                score = (half @ self._tests[mine].T).float()
             slack = row_slack[:, None] + self._slack[mine]
             if k and len(rows) - int(repeated.sum()) >= k:
                 lower = (score - slack).masked_fill(
@@ -86,6 +90,24 @@ class DeviceFinder:
             n = len(rows[part])
             space.row[:n], space.test[:n], space.upper[:n] = rows[part], tests[part], bound[part]
             block.settle(space, n)
+
+
+@contextmanager
+def _float32_sums() -> Iterator[None]:
+    """Have products of float16 summed in float32, which the bound rests on, whatever torch was told before."""
+    import torch
+
+    with _SETTINGS:
+        matmul = torch.backends.cuda.matmul
+        names = ("allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
+        before = {name: getattr(matmul, name) for name in names if hasattr(matmul, name)}
+        try:
+            for name in before:
+                setattr(matmul, name, False)
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(matmul, name, value)
 
 
 def half_sum_error(d: int) -> float:

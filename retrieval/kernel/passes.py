@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oddpair.retrieval.formats.arrays import UNIT_TOLERANCE
+from oddpair.errors import Refusal
 from oddpair.retrieval.kernel.candidates import PART
 from oddpair.retrieval.kernel.quantise import make_signs, quantise
+from oddpair.retrieval.unit_rows import UNIT_TOLERANCE
 
 if TYPE_CHECKING:
     import torch
@@ -55,11 +56,10 @@ class Pass(Protocol):
         slack: The test's part of the bound, float32, shape ``(m,)``.
     """
 
-    # ruff: noqa: D102
     @property
-    def scale(self) -> NDArray[np.float32]: ...
+    def scale(self) -> NDArray[np.float32]: ...  # noqa: D102
     @property
-    def slack(self) -> NDArray[np.float32]: ...
+    def slack(self) -> NDArray[np.float32]: ...  # noqa: D102
 
     def approximate(self, rows: NDArray[np.float32]) -> Approximate:
         """Round a block of rows, float32 of shape ``(n, d)``."""
@@ -197,9 +197,20 @@ def make_pass(tests: NDArray[np.float32], kind: FirstPass) -> Pass:
 
     Returns:
         The pass. It holds tests of zeros behind the last one, where their number is no multiple of 32.
+
+    Raises:
+        Refusal: If int8 is asked for where it is not exact.
+        ValueError: If there is no such first pass.
     """
     import torch
 
+    if kind not in ("auto", "float32", "bfloat16", "int8"):
+        raise ValueError(f"found first pass {kind!r}, needed auto, float32, bfloat16 or int8")
+    if kind == "int8" and not _multiplies_bytes():
+        # Some processors let sums of two products overflow, and no bound would hold.
+        raise Refusal(
+            "first pass int8: this processor or torch multiplies bytes inexactly or not: choose auto"
+        )
     m, d = tests.shape
     if kind == "auto":
         kind = choose_first_pass() if m >= _FEW_TESTS else "float32"

@@ -16,11 +16,9 @@ def dedup(
     threshold: Annotated[
         float,
         typer.Option(
-            min=-1,
-            max=1,
-            help="Cosine similarity above which two pictures are near-duplicates. There is no default, because models "
-            "do not agree on it: 0.876 is published for LAION-400M and ViT-B-16; elsewhere start at 0.95, and let the "
-            "pairs on the page decide.",
+            help="Cosine similarity, from -1 to below 1, above which two pictures are near-duplicates. There is no "
+            "default, because models do not agree on it: 0.876 is published for LAION-400M and ViT-B-16; elsewhere "
+            "start at 0.95, and let the pairs on the page decide.",
         ),
     ],
     against: Annotated[
@@ -46,10 +44,11 @@ def dedup(
 
     Greedy in the order of uids: a row is dropped if it is too similar to a row that stays, so what stays is
     apart from each other. Every pair is compared, exactly, in up to 5 million rows; beyond that, pairs within
-    k-means clusters, and what they miss is measured. An interrupted run goes on from where it was.
+    k-means clusters, and what they miss is measured. An interrupted run goes on from where it
+    was; with --against it compares anew.
     """
     from oddpair import files
-    from oddpair.commands.dedup import KEPT, PAGE, dedup_across, dedup_within
+    from oddpair.commands.dedup import KEPT, PAGE, dedup_across, dedup_within, need_place
     from oddpair.commands.sides import open_side
     from oddpair.errors import Refusal
     from oddpair.retrieval.dedup import DedupPlan
@@ -59,6 +58,8 @@ def dedup(
         raise Refusal(
             "--against-embeddings is of a test set, and none is given: add --against, or leave it out"
         )
+    named = [folder for folder in (embeddings, against_embeddings) if folder is not None]
+    need_place(out, [corpus] if against is None else [corpus, against], named)
     with files.locked(out):
         side = open_side(
             corpus, out, embeddings=embeddings, model=model, pretrained=pretrained, workers=workers

@@ -14,7 +14,7 @@ def index(
     out: OUT,
     lists: Annotated[
         int | None,
-        typer.Option(min=1, help="Lists that the rows are sorted into; 1: exact, but all of it in memory."),
+        typer.Option(min=1, help="Lists that the rows are sorted into; 1: looks through everything."),
     ] = None,
     probes: Annotated[
         int | None,
@@ -36,11 +36,13 @@ def index(
     from oddpair.commands.read import choose_width, embeddings_folder, read_corpus, stored_of
     from oddpair.retrieval.encoder import load_encoder
     from oddpair.retrieval.index_build import build_index
+    from oddpair.retrieval.index_file import need_place
 
     opened = read_corpus(corpus, subset)
     # Where oddpair search looks for them too, if its page lies beside the index.
     folder = embeddings or embeddings_folder(opened, model, pretrained, beside=out)
     need_folders(opened, folder, out)
+    need_place(out, folder)
     width = choose_width(opened, load_encoder(model, pretrained)) if opened.source.embedded else None
     with files.locked(folder):
         stored = stored_of(

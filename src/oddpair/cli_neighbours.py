@@ -72,20 +72,26 @@ def neighbours(
 
     if above is not None and reference is not None:
         raise Refusal("--above and --reference both say which rows to mark: give one of them")
+    if device is Device.cuda and first_pass is not FirstPass.auto:
+        raise Refusal(
+            f"--first-pass {first_pass} is of the processor, --device cuda has one of its own: give one of them"
+        )
     page = out / PAGE
     open_with = functools.partial(open_side, out=out, model=model, pretrained=pretrained, workers=workers)
+    # All of them before the lock, which would be left in a folder that is no place to write.
+    against = open_with(tests, embeddings=test_embeddings)
+    searched = open_with(corpus, embeddings=embeddings)
+    gap = None if reference is None else open_with(reference, embeddings=None).stored
     with files.locked(out):
-        against = open_with(tests, embeddings=test_embeddings)
-        searched = open_with(corpus, embeddings=embeddings)
-        if stages.made_from(out) is None:
-            # What is not finished is no longer what the page shows.
+        if stages.made_from(out) is None and _was_searched(out):
+            # It is no part of the search, which takes all that it finds in the end for its own.
             page.unlink(missing_ok=True)
         found = find_neighbours(
             searched.stored,
             against.stored,
             out,
             k=k,
-            above=above if reference is None else open_with(reference, embeddings=None).stored,
+            above=above if gap is None else gap,
             workers=workers,
             engine=engine,
             first_pass=first_pass.value,
@@ -101,3 +107,10 @@ def neighbours(
             f"    of {found.work.pairs:,} similarities {found.work.exact:,} were computed again in full precision"
         )
     tell(f"page: {page}")
+
+
+def _was_searched(out: Path) -> bool:
+    from oddpair import files
+
+    inputs = out / "inputs.json"
+    return inputs.is_file() and {"corpus", "tests", "k", "above"} <= set(files.read_json(inputs))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddpair.cli_options import CORPUS, EMBEDDINGS, MODEL, PRETRAINED, REFERENCE, SUBSET, WORKERS, tell
+from oddpair.cli_options import CORPUS, EMBEDDINGS, MODEL, PRETRAINED, REFERENCE, SUBSET, tell
 from oddpair.errors import Refusal
 from oddpair.progress import say
 
@@ -48,7 +48,12 @@ def search(
     pretrained: PRETRAINED = None,
     embeddings: EMBEDDINGS = None,
     subset: SUBSET = None,
-    workers: WORKERS = 2,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Threads, and processes if it has to embed first; the results do not depend on it."
+        ),
+    ] = 2,
 ) -> None:
     """Find what is nearest to texts, pictures or vectors, exactly; a table here, pictures in an HTML page."""
     from oddpair import files

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import shutil
 
@@ -200,6 +201,15 @@ def test_parts_of_another_threshold_are_refused(tmp_path, crowd):
         find_duplicates(stored, DedupPlan(threshold=0.8), tmp_path / "parts")
 
 
+def test_parts_of_other_vectors_are_refused(tmp_path, crowd):
+    stored = open_stored(write_stored(tmp_path / "rows", crowd[0], crowd[1], [300]))
+    find_duplicates(stored, DedupPlan(threshold=0.7), tmp_path / "parts")
+    with pytest.raises(Refusal, match=r"parts was made with embeddings="):
+        find_duplicates(
+            dataclasses.replace(stored, digest="other"), DedupPlan(threshold=0.7), tmp_path / "parts"
+        )
+
+
 @pytest.mark.parametrize("clustered", [False, True], ids=["all pairs", "within clusters"])
 def test_rows_of_one_uid_count_once_whichever_comes_first(find, crowd, clustered):
     rows, uids = crowd
@@ -295,6 +305,27 @@ def test_the_interval_is_that_of_clopper_and_pearson():
     assert dedup_clusters._interval(0, 0) == (0.0, 1.0)
 
 
+def test_the_interval_of_a_ratio_covers_it_where_pairs_come_in_groups():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(100):
+        # Copies of a picture, 2 to 60 of them, all in one cluster or torn in two halves.
+        sizes = rng.integers(2, 61, 300)
+        wholes = rng.choice(np.concatenate([np.full(size, size) for size in sizes]), 200)
+        torn = rng.random(200) < 0.1
+        low, high = dedup_clusters._interval_of_ratio(np.where(torn, wholes // 2, wholes), wholes, rng)
+        covered += low <= 0.95 <= high
+    assert covered >= 85
+
+
+def test_the_interval_of_a_ratio_is_that_of_rows_where_none_is_torn():
+    rng = np.random.default_rng(0)
+    wholes = np.array([0, 500, 3, 0])
+    assert dedup_clusters._interval_of_ratio(wholes, wholes, rng) == dedup_clusters._interval(2, 2)
+    assert dedup_clusters._interval_of_ratio(0 * wholes, wholes, rng) == dedup_clusters._interval(0, 2)
+    assert dedup_clusters._interval_of_ratio(0 * wholes, 0 * wholes, rng) == (0.0, 1.0)
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_clusters_are_the_same_for_any_threads(find, crowd, threads):
     rows, uids = crowd
@@ -305,34 +336,62 @@ def test_clusters_are_the_same_for_any_threads(find, crowd, threads):
     assert found.recall == expected.recall
 
 
-def test_pairs_across_sets_are_those_of_brute_force(monkeypatch):
+def test_each_picture_near_one_of_the_other_set_is_found_with_its_nearest(monkeypatch):
     rng = np.random.default_rng(3)
     corpus = unit(rng.normal(size=(200, 12)), HALF)
     tests = unit(corpus[rng.integers(0, 200, 30)] + 0.1 * rng.normal(size=(30, 12)), HALF)
     uids, names = draw_names(rng, 200), draw_names(rng, 30)
     monkeypatch.setattr("oddpair.retrieval.dedup._TESTS_AT_ONCE", 11)
-    found = cross_duplicates(HeldRows(corpus, uids), HeldRows(tests, names), 0.6, threads=2)
+    # Of equal scores the test of the smaller uid is named, in whichever block it lies.
+    tests[[4, 20]] = tests[9]
+    tests[0] = -corpus.astype(np.float32).mean(axis=0) / np.linalg.norm(
+        corpus.astype(np.float32).mean(axis=0)
+    )
     scores = all_scores(corpus, tests)
-    expected = [
-        (names[test], -scores[row, test], uids[row]) for row, test in np.argwhere(scores > np.float32(0.6))
+    near = [
+        (-scores[row, test], names[test], uids[row]) for row, test in np.argwhere(scores > np.float32(0.8))
     ]
-    assert len(expected) > 60
-    lines = [(line["test"], -line["score"], line["uid"]) for line in found.to_pylist()]
-    assert lines == sorted(expected)
+    assert len(near) > 30
+    found = cross_duplicates(HeldRows(corpus, uids), HeldRows(tests, names), 0.8, threads=2)
+    nearest = [min(pair for pair in near if pair[2] == uid) for uid in {pair[2] for pair in near}]
+    lines = [(line["test"], -line["score"], line["uid"]) for line in found.rows.to_pylist()]
+    assert lines == sorted((test, score, uid) for score, test, uid in nearest)
+    best = [min((p[1], p[0], p[2]) for p in near if p[1] == test) for test in {pair[1] for pair in near}]
+    lines = [(line["test"], -line["score"], line["uid"]) for line in found.tests.to_pylist()]
+    assert lines == sorted(best)
+    assert 1 < len(best) < 30
 
 
-def test_a_pair_of_uids_across_sets_comes_once_with_its_best_score():
+def test_a_uid_of_several_rows_comes_once_with_its_best_score():
     rows = np.array([[1, 0], [0.8, 0.6]], dtype=HALF)
-    found = cross_duplicates(HeldRows(rows[[1, 0]], ["a", "a"]), HeldRows(rows[:1], ["t"]), 0.5)
-    assert found.to_pylist() == [{"test": "t", "uid": "a", "score": 1.0}]
+    twice, once = HeldRows(rows[[1, 0]], ["a", "a"]), HeldRows(rows[:1], ["t"])
+    found = cross_duplicates(twice, once, 0.5)
+    assert found.rows.to_pylist() == found.tests.to_pylist() == [{"test": "t", "uid": "a", "score": 1.0}]
+    found = cross_duplicates(once, twice, 0.5)
+    assert found.rows.to_pylist() == found.tests.to_pylist() == [{"test": "a", "uid": "t", "score": 1.0}]
 
 
 def test_sets_that_share_nothing_have_no_pairs():
     found = cross_duplicates(
         HeldRows(np.eye(2, dtype=HALF), ["a", "b"]), HeldRows(-np.eye(2, dtype=HALF), ["t", "u"]), 0.5
     )
-    assert found.num_rows == 0
-    assert found.column_names == ["test", "uid", "score"]
+    for table in (found.rows, found.tests):
+        assert table.num_rows == 0
+        assert table.column_names == ["test", "uid", "score"]
+
+
+def test_a_test_picture_is_found_though_its_near_row_is_nearer_to_another():
+    rows = np.array([[1, 0], [0.8, 0.6]], dtype=HALF)
+    found = cross_duplicates(HeldRows(rows[:1], ["a"]), HeldRows(rows, ["t", "u"]), 0.5)
+    assert found.rows["test"].to_pylist() == ["t"]
+    assert found.tests["test"].to_pylist() == ["t", "u"]
+
+
+def test_a_score_of_the_threshold_itself_is_no_duplicate_across_sets():
+    rows = np.array([[1, 0], [0.8, 0.6]], dtype=HALF)
+    score = float(all_scores(rows, rows)[0, 1])
+    found = cross_duplicates(HeldRows(rows[:1], ["a"]), HeldRows(rows[1:], ["t"]), score)
+    assert (found.rows.num_rows, found.tests.num_rows) == (0, 0)
 
 
 def test_uids_are_sorted_as_python_sorts_them(tmp_path):

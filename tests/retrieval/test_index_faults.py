@@ -147,6 +147,8 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "48-card-lacks-a-field": (edit(rows=None), r"index\.json is no whole card .*'rows'.*: build it again"),
     "48-card-text-for-a-number": (edit(lists="4"), r"no whole card of an index \('4' is no int\): build"),
     "48-card-without-recall": (edit(recall={"img_emb": {}}), r"no whole card of an index \('at_1'\): build"),
+    "48-card-recall-is-a-list": (edit(recall=[]), r"no whole card of an index \(\[\] is no dict\): build it again"),
+    "48-card-no-recall-of-its-rows": (edit(recall={}), r"index\.json has no recall of img_emb: build it again"),
     "48-card-probes-too-many": (edit(probes=5), r"index\.json has 5 probes of 4 lists: build it again"),
     "48-no-rows": (remove(ROWS_FILE), r"rows\.faiss does not exist: build it again"),
     "48-rows-cut": (cut(ROWS_FILE), r"rows\.faiss has [\d,]+ bytes, index\.json says [\d,]+: build it again"),
@@ -225,7 +227,7 @@ OTHER_ROWS: dict[str, tuple[Callable[[StoredRows], StoredRows], str]] = {
     "48-encoder-unknown": (lambda stored: replace(stored, encoder=""),
         r"encoder abababababab\.\.\., needed unknown: build it again",),
     "48-embedded-again": (
-        lambda stored: replace(stored, digest="0" * 64), r"manifest [0-9a-f]{12}\.\.\., needed 000000000000\.\.\."
+        lambda stored: replace(stored, digest="0" * 64), r"embeddings [0-9a-f]{12}\.\.\., needed 000000000000\.\.\."
     ),
 }  # fmt: skip
 
@@ -242,11 +244,40 @@ def test_an_index_of_other_rows_is_refused_in_one_line(
     assert str(refused.value).endswith("build it again with oddpair index")
 
 
-def test_48_an_index_is_stale_when_its_corpus_is_embedded_again(whole: Path, tmp_path: Path) -> None:
-    shutil.copytree(whole, tmp_path / "copy")
-    write_manifest(tmp_path / "copy" / "rows", precision="bf16")
-    with pytest.raises(Refusal, match="as it is now: manifest"):
-        open_index(tmp_path / "copy" / "index", open_stored(tmp_path / "copy" / "rows"))
+def finish(rows: Path) -> None:
+    """Write the hashes of all parts, as a finished run does."""
+    (rows / "done.json").unlink(missing_ok=True)
+    parts = sorted(path for path in rows.rglob("*") if path.is_file())
+    files.write_json(
+        rows / "done.json", {path.relative_to(rows).as_posix(): files.sha256(path) for path in parts}
+    )
+
+
+def embed_otherwise(rows: Path) -> None:
+    write_manifest(rows, precision="bf16")
+
+
+def embed_others(rows: Path) -> None:
+    manifest = (rows / "manifest.json").read_bytes()
+    for kind in ("img_emb", "text_emb"):
+        write_stored(rows, rows_of(seed=1), [f"{row:03d}" for row in range(N)], [N // 2, N // 2], kind=kind)
+    (rows / "manifest.json").write_bytes(manifest)
+
+
+@pytest.mark.parametrize(
+    "embed", [embed_otherwise, embed_others], ids=["48-other-manifest", "48-other-vectors-same-manifest"]
+)
+def test_an_index_is_stale_when_its_corpus_is_embedded_again(
+    whole: Path, tmp_path: Path, embed: Callable[[Path], None]
+) -> None:
+    rows, folder = tmp_path / "rows", tmp_path / "index"
+    shutil.copytree(whole / "rows", rows)
+    finish(rows)
+    build_index(open_stored(rows), folder, lists=LISTS, sample=5)
+    embed(rows)
+    finish(rows)
+    with pytest.raises(Refusal, match="as it is now: embeddings"):
+        open_index(folder, open_stored(rows))
 
 
 def test_48_a_run_that_is_killed_between_the_two_files_leaves_nothing_that_is_taken_for_an_index(

@@ -164,7 +164,7 @@ def test_work_is_told_and_no_part_of_the_summary(corpus, tests, tmp_path):
     find_neighbours(corpus, tests, tmp_path / "out")
     summary = files.read_json(tmp_path / "out" / "summary.json")
     assert not {"work", "pairs", "refined", "exact"} & summary.keys()
-    assert summary["corpus_manifest_sha256"] == files.sha256(corpus.folder / "manifest.json")
+    assert (summary["corpus_digest"], summary["tests_digest"]) == (corpus.digest, tests.digest)
     assert summary["encoder_sha256"] == corpus.encoder
 
 
@@ -224,6 +224,21 @@ def test_a_test_image_that_comes_twice_counts_once_with_its_lower_threshold(corp
     assert files.read_json(tmp_path / "out" / "summary.json")["tests_left_out"] == 1
 
 
+def test_of_a_test_image_with_two_vectors_no_order_of_shards_changes_the_results(corpus, tmp_path):
+    rows, uids = draw(7, 4)
+    rows[3] = rows[0]
+    rows[3, 0] += np.float16(0.002)
+    uids[3] = uids[0]
+    out = []
+    for name, order in (("one", [0, 1, 2, 3]), ("other", [3, 2, 1, 0])):
+        tests = stored(tmp_path / name, rows[order], [uids[row] for row in order], [2, 2])
+        find_neighbours(corpus, tests, tmp_path / "out" / name, k=4)
+        out.append(
+            ((tmp_path / "out" / name / "tests.parquet").read_bytes(), read_rows(tmp_path / "out" / name))
+        )
+    assert out[0] == out[1]
+
+
 def test_a_threshold_at_a_score_is_no_hit_and_one_below_it_is(corpus, tests, tmp_path):
     best = max(line["score"] for line in expected(corpus, tests, 1)[0])
     below = float(np.nextafter(np.float32(best), np.float32(-1)))
@@ -237,12 +252,12 @@ def test_a_threshold_at_a_score_is_no_hit_and_one_below_it_is(corpus, tests, tmp
     [
         (lambda corpus, tests: {"k": 4}, r"was made with k=3, now k=4"),
         (lambda corpus, tests: {"above": 0.6}, r"was made with above=\S+, now above="),
-        (lambda corpus, tests: {"above": tests}, r"above\.files=null"),
+        (lambda corpus, tests: {"above": tests}, r"now no above, above\.digest="),
         (
             lambda corpus, tests: {"corpus": corpus.only(0, 3)},
             r"corpus\.shards=\[0, 5\], now corpus\.shards=\[0, 3\]",
         ),
-        (lambda corpus, tests: {"tests": corpus}, r"tests\.manifest="),
+        (lambda corpus, tests: {"tests": corpus}, r"tests\.digest="),
     ],
     ids=["k", "threshold", "reference", "shards", "tests"],
 )
@@ -258,9 +273,9 @@ def test_another_question_is_refused_by_its_name(corpus, tests, tmp_path, change
 def test_a_corpus_that_was_embedded_anew_is_refused(corpus, tests, tmp_path):
     find_neighbours(corpus, tests, tmp_path / "out")
     write_manifest(corpus.folder, layout="other")
-    with pytest.raises(Refusal, match=r"corpus\.manifest="):
+    with pytest.raises(Refusal, match=r"corpus\.digest="):
         find_neighbours(open_stored(corpus.folder), tests, tmp_path / "out")
-    with pytest.raises(Refusal, match=r"corpus/manifest.json is not the file that the run began with"):
+    with pytest.raises(Refusal, match=r"corpus does not hold what the run began with"):
         find_neighbours(corpus, tests, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -310,6 +325,17 @@ def test_a_row_that_is_no_unit_row_is_refused_with_file_and_row(tmp_path, tests,
         find_neighbours(corpus, tests, tmp_path / "out", workers=workers)
     assert not (tmp_path / "out" / "done.json").exists()
     assert not (tmp_path / "out" / "tests.parquet").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.5], ids=["38-nan", "47-not-of-length-1"])
+def test_a_test_row_that_is_no_unit_row_is_refused_with_file_and_row(corpus, tmp_path, value):
+    rows, uids = draw(1, 9)
+    uids[3] = uids[2]
+    rows[3] = rows[2]
+    rows[7] *= np.float16(value)
+    tests = stored(tmp_path / "tests", rows, uids, [4, 5])
+    with pytest.raises(Refusal, match=r"tests/.*img_emb_0001\.npy row 3 has length"):
+        find_neighbours(corpus, tests, tmp_path / "out")
 
 
 def test_wrong_numbers_are_errors_that_say_what_was_found(corpus, tests, tmp_path):

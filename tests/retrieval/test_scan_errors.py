@@ -160,3 +160,56 @@ def test_a_corpus_of_another_dimension_is_an_error_with_both():
     held = HeldRows(np.eye(2, dtype=np.float32), ["a", "b"])
     with pytest.raises((ValueError, Refusal), match=r"(?s)2.*3|3.*2"):
         scan(held, prepare_tests(np.eye(3, dtype=np.float32), list("abc")), Ask(nearest=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"first_pass": "bf16"}, ValueError, "first pass 'bf16'"),
+        ({"device": "gpu"}, Refusal, "device gpu"),
+        ({"device": "meta"}, Refusal, "device meta"),
+    ],
+)
+def test_a_first_pass_or_device_that_is_not_there_is_an_error(options, error, told):
+    with pytest.raises(error, match=told):
+        prepare_tests(np.eye(2, dtype=np.float32), ["a", "b"], **options)
+
+
+def test_bytes_that_are_not_multiplied_exactly_are_refused(monkeypatch):
+    import torch
+
+    saturating = lambda left, right, out=None: (left.int() @ right.int()).clamp(-(2**15), 2**15 - 1)  # noqa: E731
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    with pytest.raises(Refusal, match="first pass int8"):
+        prepare_tests(np.eye(2, dtype=np.float32), ["a", "b"], first_pass="int8")
+    prepare_tests(np.eye(64, dtype=np.float32), [str(row) for row in range(64)])
+
+
+def test_of_several_bad_rows_the_first_is_named_for_any_threads():
+    rows = draw_rows(np.random.default_rng(0), "normal", 40_000, 8, np.float16)
+    rows[5000::600] = np.nan
+    held = HeldRows(rows, draw_names(np.random.default_rng(1), 40_000))
+    tests = prepare_tests(np.eye(8, dtype=np.float32), list("abcdefgh"))
+    for threads in (1, 4, 8):
+        with pytest.raises(Refusal, match="row 5000 "):
+            scan(held, tests, Ask(nearest=True), threads=threads)
+
+
+def test_no_threads_are_an_error_and_torch_keeps_its_own():
+    import torch
+
+    held = HeldRows(np.eye(4, dtype=np.float32), list("abcd"))
+    tests = prepare_tests(np.eye(4, dtype=np.float32), list("efgh"))
+    with pytest.raises(ValueError, match="0 threads"):
+        scan(held, tests, Ask(nearest=True), threads=0)
+
+    def scan_again(_: int) -> None:
+        scan(held, tests, Ask(nearest=True))
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        scan(held, tests, Ask(nearest=True), threads=2, told=scan_again)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

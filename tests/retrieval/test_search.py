@@ -103,5 +103,5 @@ def test_what_cannot_be_searched_is_refused_with_both_numbers():
         nearest(query, corpus, 0, uids=uids)
     broken = corpus.copy()
     broken[1, 2] = np.nan
-    with pytest.raises(ValueError, match="corpus row 1 is not finite"):
+    with pytest.raises(ValueError, match="corpus row 1 has length nan, needed 1"):
         nearest(query, broken, 1, uids=uids)

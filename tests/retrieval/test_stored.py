@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from tests.retrieval.stored_folder import ENCODER, write_manifest, write_stored
 
 from oddpair import files
 from oddpair.errors import Refusal
+from oddpair.retrieval.embed_layout import part_path
 from oddpair.retrieval.stored import open_stored
 
 SIZES = st.lists(st.integers(0, 5), min_size=1, max_size=6)
@@ -98,13 +100,19 @@ def test_several_threads_read_at_once(tmp_path):
 
 
 def test_a_folder_that_was_made_again_is_read_again(tmp_path):
+    digests = set()
     for seed in (0, 1):
         rows, uids = draw(tmp_path, [3, 2], seed=seed)
         write_manifest(tmp_path, seed=seed)
         stored = open_stored(tmp_path)
         assert stored.uids(np.arange(5)) == uids
         assert stored.read(0, 5).tobytes() == rows.tobytes()
-        assert stored.digest == files.sha256(tmp_path / "manifest.json")
+        digests.add(stored.digest)
+    # The hashes of all parts are in done.json: other rows under the same manifest are another folder's.
+    for part in ("one", "another"):
+        files.write_json(tmp_path / "done.json", part)
+        digests.add(open_stored(tmp_path).digest)
+    assert len(digests) == 4
 
 
 def part(folder, shard=1):
@@ -222,3 +230,21 @@ def test_uids_that_cannot_be_read_are_refused_with_their_file(tmp_path, spoil):
     spoil(tmp_path / "metadata" / "metadata_0001.parquet")
     with pytest.raises(Refusal, match=r"metadata_0001\.parquet"):
         open_stored(tmp_path).captions(np.array([4]))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", None, "c"]),
+        pa.array([1, 2, 3]),
+        pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers()).take(pa.array([0, 0, 0])),
+    ],
+    ids=["null", "number", "no-utf-8"],
+)
+def test_a_uid_that_is_no_text_is_refused_by_its_file(tmp_path, column):
+    draw(tmp_path, [3], seed=0)
+    write_manifest(tmp_path, seed=0)
+    path = part_path(tmp_path, "metadata", 0, 1)
+    pq.write_table(pa.table({"uid": column}), path)
+    with pytest.raises(Refusal, match=r"metadata_0000\.parquet"):
+        open_stored(tmp_path).uids(np.arange(3))

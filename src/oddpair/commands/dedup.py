@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,39 @@ from oddpair.errors import Refusal
 from oddpair.progress import say, track
 from oddpair.retrieval.corpus import fingerprint
 from oddpair.retrieval.dedup import DedupPlan, Duplicates, cross_duplicates, find_duplicates, sort_by_uid
+from oddpair.retrieval.places import locate
 from oddpair.splits.manifest import CardRow, Manifest, write_manifest
 
 PAGE = "page.html"
 SUMMARY = "summary.json"
 DUPLICATES = "duplicates.parquet"
+TESTS = "tests.parquet"
 KEPT = "kept"
 # A stage does not count what is hidden among the files it made.
 _PARTS = ".parts"
+
+
+def need_place(out: Path, corpora: Sequence[str], embeddings: Sequence[Path]) -> None:
+    """Refuse an output folder where not even a lock may be left, before there is one.
+
+    Args:
+        out: Folder of the run.
+        corpora: What is compared, as ``open_side`` takes it.
+        embeddings: Folders of embeddings that were named.
+
+    Raises:
+        Refusal: If ``out`` is a file, or lies in the others or holds them, or one of the corpora does not exist.
+    """
+    if out.exists() and not out.is_dir():
+        raise Refusal(f"{out} is a file: choose a folder")
+    places = [(place.root, place.explicit) for place in map(locate, corpora)]
+    for root, is_list in [*places, *((folder, False) for folder in embeddings)]:
+        if not isinstance(root, Path):
+            continue
+        mine, theirs = out.resolve(), root.resolve()
+        # Beside files that were listed one by one there is room.
+        if theirs.is_relative_to(mine) or (mine.is_relative_to(theirs) and not is_list):
+            raise Refusal(f"{out} and {root}, which is only read, lie one in the other: choose another --out")
 
 
 def dedup_within(side: Side, out: Path, plan: DedupPlan, *, threads: int) -> dict[str, Any]:
@@ -47,8 +73,9 @@ def dedup_within(side: Side, out: Path, plan: DedupPlan, *, threads: int) -> dic
         with stages.make(out):
             found = find_duplicates(side.stored, plan, out / _PARTS, threads=threads)
             summary = {**_about(side, plan.threshold), **_count_within(found)}
+            split = _make_split("deduplicated", found.kept, origin, summary)
             files.write_table(out / DUPLICATES, found.to_table())
-            _write_split(out, "deduplicated", found.kept, origin, summary)
+            write_manifest(out / KEPT, split)
             looked = Lookup(side=side, uids=found.uids, rows=found.rows)
             matches = found.to_table().rename_columns({"uid": "dropped", "witness": "stays"})
             lead = (
@@ -68,7 +95,9 @@ def dedup_across(side: Side, tests: Side, out: Path, threshold: float, *, thread
     Args:
         side: The corpus and its embeddings.
         tests: The test set and its embeddings.
-        out: Folder for ``duplicates.parquet``, the split ``kept``, ``summary.json`` and ``page.html``.
+        out: Folder for ``duplicates.parquet`` (corpus rows, each with its nearest test picture), ``tests.parquet``
+            (test pictures that were found, each with its nearest corpus row), the split ``kept``,
+            ``summary.json`` and ``page.html``.
         threshold: Cosine similarity above which, strictly, a row is a near-duplicate of a test picture.
         threads: Threads.
 
@@ -89,25 +118,27 @@ def dedup_across(side: Side, tests: Side, out: Path, threshold: float, *, thread
                 found = cross_duplicates(
                     side.stored, tests.stored, threshold, threads=threads, told=progress.advance
                 )
-            hit = pc.is_in(uids, value_set=found["uid"].cast(uids.type))
+            hit = pc.is_in(uids, value_set=found.rows["uid"].cast(uids.type))
             summary = {
                 **_about(side, threshold),
                 "against": {"name": tests.name, "rows": len(test_uids)},
                 "repeated": repeated,
                 "kept": len(uids) - pc.sum(hit).as_py(),
                 "dropped": pc.sum(hit).as_py(),
-                "pairs": len(found),
-                "tests_found": pc.count_distinct(found["test"]).as_py(),
+                "tests_found": len(found.tests),
             }
-            files.write_table(out / DUPLICATES, found)
-            _write_split(out, "without-test-pictures", uids.filter(pc.invert(hit)), origin, summary)
+            # Before the first file: a split that keeps no row is refused.
+            split = _make_split("without-test-pictures", uids.filter(pc.invert(hit)), origin, summary)
+            files.write_table(out / DUPLICATES, found.rows)
+            files.write_table(out / TESTS, found.tests)
+            write_manifest(out / KEPT, split)
             lead = (
                 f"{summary['tests_found']:,} of {len(test_uids):,} pictures of {tests.name} have a near-duplicate in "
                 f"{side.name}, with a cosine similarity above {threshold:g}."
             )
             write_page(
                 out / PAGE,
-                found.rename_columns({"uid": "dropped", "test": "stays"}),
+                found.rows.rename_columns({"uid": "dropped", "test": "stays"}),
                 Lookup(side=tests, uids=test_uids, rows=test_rows),
                 Lookup(side=side, uids=uids, rows=rows),
                 _card(summary),
@@ -162,11 +193,9 @@ def _count_within(found: Duplicates) -> dict[str, Any]:
     }
 
 
-def _write_split(
-    out: Path, name: str, kept: pa.Array, origin: dict[str, Any], summary: dict[str, Any]
-) -> None:
+def _make_split(name: str, kept: pa.Array, origin: dict[str, Any], summary: dict[str, Any]) -> Manifest:
     parameters = {"threshold": summary["threshold"], "way": summary.get("way", "every pair")}
-    manifest = Manifest(
+    return Manifest(
         name=name,
         recipe="dedup",
         uids=tuple(kept.to_pylist()),
@@ -174,7 +203,6 @@ def _write_split(
         provenance=origin,
         card=_card(summary),
     )
-    write_manifest(out / KEPT, manifest)
 
 
 def _card(summary: dict[str, Any]) -> tuple[CardRow, ...]:
@@ -190,7 +218,6 @@ def _card(summary: dict[str, Any]) -> tuple[CardRow, ...]:
         rows += [
             ("test pictures", summary["against"]["rows"]),
             ("of them with a near-duplicate", summary["tests_found"]),
-            ("pairs", summary["pairs"]),
         ]
     else:
         rows += [
@@ -203,7 +230,7 @@ def _card(summary: dict[str, Any]) -> tuple[CardRow, ...]:
         rows += [
             ("clusters", recall["clusters"]),
             (
-                "pairs that clusters keep together",
+                "pairs that clusters keep together (95 %, over the rows drawn)",
                 _share(recall["together"], recall["pairs"], recall["interval"]),
             ),
             (

@@ -51,9 +51,9 @@ def examine() -> Iterator[Check]:
     Yields:
         What was found, topic by topic. Nothing further is measured with a library that cannot be imported.
     """
+    room = look_around()
     alone = _start_alone()
     environment = dict(os.environ)  # before libraries add to it
-    room = look_around()
     yield Check(topic="software", name="Python", found=f"{platform.python_version()}, {platform.platform()}")
     packages = [check_package(*package) for package in _PACKAGES]
     yield from packages
@@ -171,7 +171,7 @@ def check_gpu() -> Iterator[Check]:
 
 
 def check_rates(rates: Rates) -> Iterator[Check]:
-    """Judge the rate of exact search by that of the matrix product which it is made of.
+    """Judge the rate of faiss's flat search by that of the matrix product which it is made of.
 
     Args:
         rates: What was measured.
@@ -184,8 +184,8 @@ def check_rates(rates: Rates) -> Iterator[Check]:
     )
     yield Check(
         topic=topic,
-        name="exact search",
-        found=f"{rates.search:,.0f} GFLOP/s (faiss), {share:.0%} of the product",
+        name="faiss flat search",
+        found=f"{rates.search:,.0f} GFLOP/s, {share:.0%} of the product",
         verdict="slow" if is_slow else "ok",
         remedy="see the matrix kernels, or run again while the machine is idle" if is_slow else "",
         value=rates.search,

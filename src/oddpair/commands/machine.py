@@ -10,9 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from oddpair.errors import Refusal
+
 _ROOT = Path("/")
 # What version 1 says where there is no limit is a number near 2**63.
 _NO_LIMIT = 1 << 60
+# Files of version 2 and 1.
+_LIMITS = ("memory.max", "memory.limit_in_bytes")
+_USED = ("memory.current", "memory.usage_in_bytes")
+_DROPPABLE = ("inactive_file ", "total_inactive_file ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +52,26 @@ def look_around(root: Path = _ROOT) -> Room:
 
     Args:
         root: Folder that holds ``proc`` and ``sys``.
+
+    Raises:
+        Refusal: If the working folder was deleted.
     """
     cores = os.cpu_count() or 1
+    try:
+        disk_free = shutil.disk_usage(Path.cwd()).free
+    except FileNotFoundError as error:  # MKL would end the process
+        raise Refusal("the working folder was deleted: cd to one that is there") from error
     free, total = _read_memory(root)
     limit = find_memory_limit(root)
     if limit is not None:
         total = limit if total is None else min(total, limit)
-        free = limit if free is None else min(free, limit)
     return Room(
         cores=cores,
         allowed=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores,
         quota=find_quota(root),
-        memory_free=free,
+        memory_free=min([*([] if free is None else [free]), *_find_unused(root)], default=None),
         memory=total,
-        disk_free=shutil.disk_usage(Path.cwd()).free,
+        disk_free=disk_free,
     )
 
 
@@ -87,14 +99,24 @@ def find_memory_limit(root: Path = _ROOT) -> int | None:
     Args:
         root: Folder that holds ``proc`` and ``sys``.
     """
-    names = ("memory.max", "memory.limit_in_bytes")
     found = [
         number
         for folder in _find_groups(root, "memory")
-        for name in names
+        for name in _LIMITS
         for number in _read_numbers(folder / name)
     ]
     return min((number for number in found if number < _NO_LIMIT), default=None)
+
+
+def _find_unused(root: Path) -> Iterator[int]:
+    """Yield the bytes that each control group with a limit may still take."""
+    for folder in _find_groups(root, "memory"):
+        limits = [number for name in _LIMITS for number in _read_numbers(folder / name) if number < _NO_LIMIT]
+        used = sum(number for name in _USED for number in _read_numbers(folder / name))
+        # Files that were read and can be dropped count as used, but are no obstacle.
+        stat = _read(folder / "memory.stat").splitlines()
+        used -= max((int(line.split()[1]) for line in stat if line.startswith(_DROPPABLE)), default=0)
+        yield from (max(0, limit - max(0, used)) for limit in limits)
 
 
 def name_processor(root: Path = _ROOT) -> str:

@@ -137,7 +137,7 @@ def _embed_texts(encoder: Encoder, texts: list[str]) -> NDArray[np.float32]:
 
 def _read_vectors(path: Path, encoder: Encoder) -> list[Query]:
     rows = files.read_array(path)
-    if rows.ndim != 2 or not len(rows) or rows.dtype.kind != "f":
+    if rows.ndim != 2 or not len(rows) or rows.dtype.kind != "f" or rows.itemsize > 8:
         raise Refusal(
             f"{path} holds {rows.dtype} of shape {rows.shape}, needed float16, float32 or float64 of (m, d), a query a "
             "row: save such an array"
@@ -148,15 +148,15 @@ def _read_vectors(path: Path, encoder: Encoder) -> list[Query]:
             "model that made them with --model and --pretrained"
         )
     # By its largest number first, so that squares of tiny or huge ones neither vanish nor overflow.
-    with np.errstate(over="ignore"):
-        single = rows.astype(np.float32)
-    largest = np.abs(single).max(axis=1, keepdims=True)
+    double = rows.astype(np.float64)
+    largest = np.abs(double).max(axis=1, keepdims=True)
     wrong = np.flatnonzero(~(np.isfinite(largest) & (largest > 0))[:, 0])
     if len(wrong):
         what = "is zero" if largest[wrong[0], 0] == 0 else "has a number that is not finite"
         raise Refusal(
             f"{path} row {wrong[0]} {what}: a vector without direction is near to nothing, leave it out"
         )
-    single /= largest
-    single /= np.linalg.norm(single, axis=1, keepdims=True)
+    double /= largest
+    double /= np.linalg.norm(double, axis=1, keepdims=True)
+    single = double.astype(np.float32)
     return [Query(name=f"{path} row {number}", row=row) for number, row in enumerate(single)]

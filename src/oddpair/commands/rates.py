@@ -1,4 +1,4 @@
-"""How fast exact search and a plain matrix product run on one core here, now."""
+"""How fast faiss's flat search and a plain matrix product run on one core here, now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oddpair.retrieval.faiss_import import load_faiss
 _DIMENSION = 512
 _ROWS = 4096
 _TESTS = 1024
-# Rows of the product's right side at a time: a tile of scores that stays in cache, as exact search has it.
+# Rows of the product's right side at a time: a tile of scores that stays in cache, as faiss has it.
 _TILE = 1024
 _TURNS = 4
 
@@ -24,7 +24,7 @@ class Rates:
     """Billions of multiplications and additions a second on one core.
 
     Attributes:
-        search: Of faiss's exact search.
+        search: Of faiss's flat search.
         product: Of numpy's matrix product of the same rows.
     """
 
@@ -33,7 +33,7 @@ class Rates:
 
 
 def measure_rates(seconds: float = 2.0) -> Rates:
-    """Measure exact search and the product behind it on one core, in turns, and take the best of each.
+    """Measure faiss's flat search and the product behind it on one core, in turns, and take the best of each.
 
     On all cores a few busy ones would hold up the others, and the library with less patience would look slow.
 

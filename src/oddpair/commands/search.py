@@ -78,6 +78,7 @@ def find_hits(
 
 def _scan(stored: StoredRows, queries: NDArray[np.float32], wanted: Wanted, threads: int) -> Pairs:
     from oddpair.retrieval.scan import Ask, prepare_tests, scan
+    from oddpair.retrieval.top import TopRows
 
     rows, dimension = stored.shape
     seconds = rows * dimension * (2 / _BYTES_A_SECOND + len(queries) / _PRODUCTS_A_SECOND)
@@ -87,7 +88,11 @@ def _scan(stored: StoredRows, queries: NDArray[np.float32], wanted: Wanted, thre
     with track(f"search {stored.folder.name}", rows) if seconds > 2 else nullcontext() as progress:
         told = progress.advance if progress else None
         found = scan(stored, tests, ask, threads=threads, told=told)
-    return found.top if wanted.k else found.pairs
+    if wanted.k:
+        return found.top
+    best = TopRows(len(queries), rows, stored.uids)
+    best.add(found.pairs)
+    return best.result()
 
 
 def _ask(
@@ -100,26 +105,13 @@ def _ask(
 
 
 def _arrange(stored: StoredRows, pairs: Pairs, n_queries: int) -> list[list[Hit]]:
-    """Sort hits by query, then score, then uid, and number them; a uid comes once a query."""
+    """Number the hits of each query, which are in order, and look up what they are."""
     rows, place = np.unique(pairs.row, return_inverse=True)
-    uids = np.array(stored.uids(rows), dtype=object)
-    captions = stored.captions(rows)
-    rank = np.empty(len(rows), dtype=np.int64)
-    rank[np.argsort(uids, kind="stable")] = np.arange(len(rows))
+    uids, captions = stored.uids(rows), stored.captions(rows)
     hits: list[list[Hit]] = [[] for _ in range(n_queries)]
-    seen: set[tuple[int, str]] = set()
-    for pair in np.lexsort((rank[place], -pairs.score, pairs.test)).tolist():
-        query, row = int(pairs.test[pair]), int(place[pair])
-        if (query, uids[row]) in seen:
-            continue
-        seen.add((query, uids[row]))
+    for query, row, score in zip(pairs.test.tolist(), place.tolist(), pairs.score.tolist(), strict=True):
+        number = len(hits[query]) + 1
         hits[query].append(
-            Hit(
-                place=len(hits[query]) + 1,
-                score=float(pairs.score[pair]),
-                uid=uids[row],
-                caption=captions[row],
-                row=int(rows[row]),
-            )
+            Hit(place=number, score=score, uid=uids[row], caption=captions[row], row=int(rows[row]))
         )
     return hits

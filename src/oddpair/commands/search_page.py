@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -26,10 +26,23 @@ _MANY_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A query and all its hits."""
+    """A query, its hits or the first of them, and how many there were."""
 
     query: Query
     hits: Sequence[Hit]
+    total: int
+
+
+def choose_shown(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the first answers with as many of their hits as a page shows; an answer without hits takes one's place."""
+    left, shown = PAGE_HITS, []
+    for answer in answers:
+        if left <= 0:
+            break
+        hits = answer.hits[: min(QUERY_HITS, left)]
+        shown.append(replace(answer, hits=hits))
+        left -= max(1, len(hits))
+    return shown
 
 
 def find_thumbnails(
@@ -40,13 +53,13 @@ def find_thumbnails(
     Args:
         corpus: The corpus.
         stored: Its embeddings, in the order of its shards.
-        answers: In the order of the page.
+        answers: What ``choose_shown`` left.
         known: Thumbnails by uid that need not be read again.
 
     Returns:
         JPEG files by uid; without a picture that is not there or cannot be decoded.
     """
-    shown = {hit.uid: hit.row for hits in _on_page(answers) for hit in hits}
+    shown = {hit.uid: hit.row for answer in answers for hit in answer.hits}
     thumbnails = {uid: data for uid, data in known.items() if uid in shown}
     wanted = {uid: row for uid, row in shown.items() if uid not in thumbnails}
     slow = corpus.pictures and bool(wanted) and max(stored.sizes) * len(wanted) > _MANY_ROWS
@@ -63,28 +76,20 @@ def write_sheet(
     Args:
         path: The file.
         corpus: The corpus.
-        answers: One or more, from top to bottom.
+        answers: What ``choose_shown`` left, from top to bottom.
         thumbnails: Pictures of their hits, by uid.
         lead: What was searched how.
     """
     sections = [
         html.section(
             answer.query.name,
-            *_parts(corpus, answer, hits, thumbnails),
+            *_parts(corpus, answer, thumbnails),
             anchor=f"query-{number}",
-            note=_tell_cut(len(hits), len(answer.hits)),
+            note=_tell_cut(len(answer.hits), answer.total),
         )
-        for number, (answer, hits) in enumerate(zip(answers, _on_page(answers), strict=True), start=1)
+        for number, answer in enumerate(answers, start=1)
     ]
     files.write_text(path, html.page("Search", sections, lead=lead))
-
-
-def _on_page(answers: Sequence[Answer]) -> list[Sequence[Hit]]:
-    left, shown = PAGE_HITS, []
-    for answer in answers:
-        shown.append(answer.hits[: min(QUERY_HITS, left)])
-        left -= len(shown[-1])
-    return shown
 
 
 def _tell_cut(shown: int, total: int) -> str | None:
@@ -93,23 +98,20 @@ def _tell_cut(shown: int, total: int) -> str | None:
     return f"The first {shown:,} of {total:,} hits; the table in the terminal and --json have all of them."
 
 
-def _parts(
-    corpus: Corpus, answer: Answer, hits: Sequence[Hit], thumbnails: Mapping[str, bytes]
-) -> list[Markup]:
-    parts = []
+def _parts(corpus: Corpus, answer: Answer, thumbnails: Mapping[str, bytes]) -> list[Markup]:
+    parts, hits = [], answer.hits
     if answer.query.thumbnail:
         parts.append(html.contact_sheet([(answer.query.thumbnail, "the query")], columns=6))
-    if not answer.hits:
+    if not hits:
         return [*parts, html.paragraph("Nothing is that near.")]
     pictures = [
         (thumbnails[hit.uid], f"{hit.score:.3f} {hit.caption}") for hit in hits if hit.uid in thumbnails
     ]
     if pictures:
         parts.append(html.contact_sheet(pictures, columns=5))
-    if hits:
-        rows = [[hit.place, f"{hit.score:.4f}", hit.caption, hit.uid] for hit in hits]
-        table = html.table(
-            ["place", "similarity", "caption", "uid"], rows, caption=f"From {corpus.name}, best first"
-        )
-        parts.append(html.fold("The same as a table" if pictures else "Table", table, is_open=not pictures))
+    rows = [[hit.place, f"{hit.score:.4f}", hit.caption, hit.uid] for hit in hits]
+    table = html.table(
+        ["place", "similarity", "caption", "uid"], rows, caption=f"From {corpus.name}, best first"
+    )
+    parts.append(html.fold("The same as a table" if pictures else "Table", table, is_open=not pictures))
     return parts

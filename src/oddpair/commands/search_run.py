@@ -13,7 +13,7 @@ import numpy as np
 
 from oddpair.commands.queries import Query, read_queries
 from oddpair.commands.search import Hit, Wanted, find_hits
-from oddpair.commands.search_page import Answer, find_thumbnails, write_sheet
+from oddpair.commands.search_page import PAGE_HITS, Answer, choose_shown, find_thumbnails, write_sheet
 from oddpair.errors import Refusal
 from oddpair.progress import say, visible
 from oddpair.retrieval.corpus import Corpus
@@ -24,7 +24,7 @@ from oddpair.retrieval.stored import StoredRows
 _ASKED = {"img_emb": "asked pictures", "text_emb": "asked captions"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Session:
     """An open search.
 
@@ -36,8 +36,9 @@ class Session:
         threads: Threads of a search.
         page: Contact sheet to write; ``None`` for none.
         as_json: Whether to print JSON lines instead of a table.
-        answers: What was answered so far, the latest first.
-        thumbnails: Pictures of what is on the page, by uid.
+        answers: What is on the page, the latest first.
+        thumbnails: Pictures of that, by uid.
+        left_out: Answers that the page has no room for.
     """
 
     corpus: Corpus
@@ -49,6 +50,7 @@ class Session:
     as_json: bool
     answers: list[Answer] = field(default_factory=list)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
+    left_out: int = 0
 
 
 def answer(session: Session, queries: Sequence[Query], *, named: bool) -> None:
@@ -63,7 +65,9 @@ def answer(session: Session, queries: Sequence[Query], *, named: bool) -> None:
         Refusal: As ``find_hits``, or if the page cannot be written.
     """
     found = find_hits(session.stored, queries, session.wanted, index=session.index, threads=session.threads)
-    fresh = [Answer(query=query, hits=hits) for query, hits in zip(queries, found, strict=True)]
+    fresh = [
+        Answer(query=query, hits=hits, total=len(hits)) for query, hits in zip(queries, found, strict=True)
+    ]
     for one in fresh:
         for line in _json_lines(one) if session.as_json else _table_lines(one, session.wanted, named):
             print(line)
@@ -72,11 +76,10 @@ def answer(session: Session, queries: Sequence[Query], *, named: bool) -> None:
     if session.page is None:
         return
     answers = [*fresh, *session.answers]
-    thumbnails = find_thumbnails(session.corpus, session.stored, answers, session.thumbnails)
-    write_sheet(session.page, session.corpus, answers, thumbnails, lead=_lead(session, len(answers)))
-    session.answers[:] = answers
-    session.thumbnails.clear()
-    session.thumbnails.update(thumbnails)
+    session.answers = choose_shown(answers)
+    session.left_out += len(answers) - len(session.answers)
+    session.thumbnails = find_thumbnails(session.corpus, session.stored, session.answers, session.thumbnails)
+    write_sheet(session.page, session.corpus, session.answers, session.thumbnails, lead=_lead(session))
 
 
 def answer_lines(session: Session, encoder: Encoder) -> None:
@@ -136,12 +139,21 @@ def tell_recall(index: RowIndex) -> str:
     return f"an index that looks through {card.probes:,} of {card.lists:,} lists ({shares})"
 
 
-def _lead(session: Session, n_queries: int) -> str:
+def _lead(session: Session) -> str:
     wanted, stored = session.wanted, session.stored
+    n_queries = len(session.answers) + session.left_out
     what = "pictures" if stored.kind == "img_emb" else "captions"
     number = f"The {wanted.k:,} {what}" if wanted.k else f"All {what}"
     near = "nearest to" if wanted.k else "near to"
     query = "the query" if n_queries == 1 else f"each of {n_queries:,} queries"
     limit = "" if wanted.above is None else f", above a similarity of {wanted.above:g}"
     way = "exact search" if session.index is None else tell_recall(session.index)
-    return f"{number} of {session.corpus.name} {near} {query}{limit}, among {stored.shape[0]:,} by {way}."
+    # The latest come first, those given at once in their order.
+    full = (
+        f" {session.left_out:,} of them are left out: a page has {PAGE_HITS:,} hits."
+        if session.left_out
+        else ""
+    )
+    return (
+        f"{number} of {session.corpus.name} {near} {query}{limit}, among {stored.shape[0]:,} by {way}.{full}"
+    )

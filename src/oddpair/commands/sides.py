@@ -47,14 +47,18 @@ def open_side(
             raise Refusal(
                 f"{path} holds finished embeddings, and {embeddings} would go unused: leave the option out"
             )
-        if out.resolve() == folder.resolve():
-            raise Refusal(f"{out} holds the embeddings to search: choose another --out")
+        _need_apart(out, folder)
         return Side(name=folder.name, stored=open_stored(folder), corpus=None)
     corpus = read_corpus(path)
     folder = embeddings or embeddings_folder(corpus, model, pretrained, beside=out)
     need_folders(corpus, out, folder)
-    if out.resolve() == folder.resolve():
-        raise Refusal(f"{out} is the folder of the embeddings: choose another --out")
+    _need_apart(out, folder)
     with files.locked(folder):
         stored = stored_of(corpus, folder, model, pretrained, workers=workers)
     return Side(name=corpus.name, stored=stored, corpus=corpus)
+
+
+def _need_apart(out: Path, folder: Path) -> None:
+    mine, theirs = out.resolve(), folder.resolve()
+    if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
+        raise Refusal(f"{out} and the embeddings {folder} lie one in the other: choose another --out")
