@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.retrieval.kernel.candidates import PART, find_by_both, find_by_row, find_by_test, raise_floors
-from oddpair.retrieval.kernel.passes import TESTS_PER_TILE, Approximate, Pass, float_sum_error
+from oddpair.retrieval.kernel.passes import (
+    TESTS_PER_TILE,
+    Approximate,
+    Pass,
+    float_sum_error,
+    rows_per_block,
+)
 from oddpair.retrieval.kernel.settle import decide, refine, score_pairs
 from oddpair.retrieval.pairs import Pairs, join
 
-ROWS_PER_BLOCK = 512
-# Few tests leave room for more rows.
-_MOST_ROWS = 4096
-_PRODUCTS_PER_BLOCK = 1 << 20
 # So many candidates are settled before more are looked for.
 _CANDIDATES = 1 << 19
+# No tile has more.
+_PRODUCTS_PER_TILE = 1 << 20
 
 
 class Space:
@@ -25,7 +29,7 @@ class Space:
 
     def __init__(self) -> None:
         """Take room for the candidates of a tile beyond those that wait."""
-        most = _CANDIDATES + _PRODUCTS_PER_BLOCK
+        most = _CANDIDATES + _PRODUCTS_PER_TILE
         self.row: NDArray[np.int32] = np.empty(most, dtype=np.int32)
         self.test: NDArray[np.int32] = np.empty(most, dtype=np.int32)
         self.upper: NDArray[np.float32] = np.empty(most, dtype=np.float32)
@@ -163,11 +167,14 @@ class TileFinder:
         self._slack[:m] = first.slack
 
     def block_rows(self, tests: int) -> int:
-        """Return 512 rows, or more if there are few tests: a block and a tile have 2**20 products at most."""
-        return int(np.clip(_PRODUCTS_PER_BLOCK // tests, ROWS_PER_BLOCK, _MOST_ROWS))
+        """Return 512 rows, or more if there are few tests: a tile has 2**19 products at most."""
+        return rows_per_block(tests)
 
     def search(self, block: Block, space: Space, k: int, repeated: NDArray[np.bool_]) -> None:
         """Find all candidates of a block, and have the block settle them."""
+        products = len(block.rows) * min(self._m, TESTS_PER_TILE)
+        if products > _PRODUCTS_PER_TILE:
+            raise ValueError(f"found tiles of {products:,} products, needed at most {_PRODUCTS_PER_TILE:,}")
         rounded = self._first.approximate(block.rows)
         gap = np.full((2, len(self._slack)), -np.inf, dtype=np.float32)
         gap[:, : self._m] = self._first.slack - block.floors

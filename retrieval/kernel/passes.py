@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 # A tile of 512 rows and so many tests stays in a core's cache.
 TESTS_PER_TILE = 1024
+_ROWS_PER_BLOCK = 512
+# Few tests leave room for more rows.
+_MOST_ROWS = 4096
+_PRODUCTS_PER_TILE = 1 << 19
 # Rows are of length 1, nearly.
 _LONGEST = 1 + UNIT_TOLERANCE
 # What float32 does to the rotation, to measured lengths, to a bound while it is compared and to a score when it is
@@ -161,6 +165,15 @@ class FloatPass:
         return found
 
 
+def rows_per_block(tests: int) -> int:
+    """Return how many corpus rows are multiplied at a time: 512, or more if there are few tests.
+
+    >>> rows_per_block(50_000), rows_per_block(500)
+    (512, 1048)
+    """
+    return int(np.clip(_PRODUCTS_PER_TILE // tests, _ROWS_PER_BLOCK, _MOST_ROWS))
+
+
 def float_sum_error(d: int) -> float:
     """Return the most that a float32 dot product of unit rows is off, in any order, with or without fused steps.
 
@@ -241,7 +254,9 @@ def make_pass(tests: NDArray[np.float32], kind: FirstPass) -> Pass:
     parts = torch.split(exact, TESTS_PER_TILE)
     packed = _packs()
     if packed:
-        tiles = tuple(torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), 512) for part in parts)
+        tiles = tuple(
+            torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), rows_per_block(m)) for part in parts
+        )
     else:
         tiles = tuple(part.T for part in parts)
     return FloatPass(scale=ones, slack=np.zeros(m, dtype=np.float32), tiles=tiles, packed=packed)
