@@ -6,12 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from oddpair import files
+from oddpair.errors import Refusal
 from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad
 
 Kind = Literal["img_emb", "text_emb", "texture", "metadata", "records"]
+
+# Distance of unit rows: a picture embedded twice differs by rounding, pictures that look alike by ten times this.
+SAME_VECTOR = 0.01
 
 _ENDINGS = {"metadata": "parquet", "records": "json"}
 
@@ -87,3 +91,28 @@ def write_quarantine(folder: Path, bad: Iterable[Bad]) -> None:
         for line in bad
     ]
     files.write_text(folder / "quarantine.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read what a finished embedding folder says of itself: rows of each shard, dimensions, the model.
+
+    Raises:
+        Refusal: If there is no manifest, or it is not one of an embedding folder.
+    """
+    path = folder / "manifest.json"
+    manifest = files.read_json(path)
+    if not _is_manifest(manifest):
+        raise Refusal(f"{path} is no manifest of oddpair embed: embed into an empty folder")
+    found: dict[str, Any] = manifest
+    return found
+
+
+def _is_manifest(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"rows", "dimensions", "encoder_sha256"} <= value.keys():
+        return False
+    sizes, dimensions = value["rows"], value["dimensions"]
+    if not isinstance(sizes, list) or not isinstance(dimensions, dict):
+        return False
+    if not isinstance(value["encoder_sha256"], str):
+        return False
+    return all(type(number) is int and number >= 0 for number in [*sizes, *dimensions.values()])

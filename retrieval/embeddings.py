@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 
 from oddpair import files
 from oddpair.errors import Refusal
-from oddpair.retrieval.embed_layout import Kind, part_path
-
-# Distance of unit rows: a picture embedded twice differs by rounding, pictures that look alike by ten times this.
-_SAME = 0.01
+from oddpair.retrieval.embed_layout import SAME_VECTOR, Kind, part_path, read_manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +47,7 @@ def load_embeddings(folder: Path) -> Embeddings:
         Refusal: If the folder is no finished embedding, a part has other rows or another dimension than
             its metadata and manifest say, or two rows of one uid have different vectors.
     """
-    path = folder / "manifest.json"
-    manifest = files.read_json(path)
-    if not isinstance(manifest, dict) or not {"rows", "dimensions", "encoder_sha256"} <= manifest.keys():
-        raise Refusal(f"{path} is no manifest of oddpair embed: embed into an empty folder")
+    manifest = read_manifest(folder)
     sizes: list[int] = manifest["rows"]
     tables = [part_path(folder, "metadata", index, len(sizes)) for index in range(len(sizes))]
     uids: list[str] = []
@@ -114,7 +108,7 @@ def _keep_once(found: Embeddings, tell_place: Callable[[int], str]) -> Embedding
         # One picture may have two captions, and then they have two rows.
         same_caption = found.captions[row] == found.captions[earlier]
         for rows in (found.image, found.text) if same_caption else (found.image,):
-            if np.linalg.norm(rows[row] - rows[earlier]) > _SAME:
+            if np.linalg.norm(rows[row] - rows[earlier]) > SAME_VECTOR:
                 raise Refusal(
                     f"uid {uid} has one vector in {tell_place(earlier)} and another in {tell_place(row)}: remove "
                     "one of the rows from the corpus, or give them uids of their own"

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.embed_layout import SAME_VECTOR
 from oddpair.retrieval.stored import StoredRows
 from oddpair.retrieval.unit_rows import IntArray
 
-# Distance of unit rows: a picture embedded twice differs by rounding, pictures that look alike by ten times this.
-_SAME = 0.01
 _ROWS_AT_ONCE = 1 << 16
 # Rows that lie in one stretch of so many are read at once, with those between them.
 _STRETCH = 256
@@ -59,7 +58,7 @@ def _of_equal_hash(stored: StoredRows) -> IntArray:
 
 def _require_same(stored: StoredRows, pairs: IntArray) -> None:
     apart = np.linalg.norm(_gather(stored, pairs[:, 0]) - _gather(stored, pairs[:, 1]), axis=1)
-    wrong = np.flatnonzero(apart > _SAME)
+    wrong = np.flatnonzero(apart > SAME_VECTOR)
     if len(wrong):
         earlier, row = pairs[wrong[0]].tolist()
         raise Refusal(

@@ -7,8 +7,7 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from oddpair import files
 from oddpair.errors import Refusal
-from oddpair.retrieval.embed_layout import part_path
+from oddpair.retrieval.embed_layout import part_path, read_manifest
 from oddpair.retrieval.formats.arrays import open_array
 from oddpair.retrieval.unit_rows import IntArray
 
@@ -55,11 +54,17 @@ class StoredRows:
     digest: str
     first: int = 0
     last: int | None = None
+    # Where each shard's rows end, found once: every block of rows asks, and there may be many thousand shards.
+    _ends: IntArray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ends = np.cumsum(self.sizes[self.first : self.last], dtype=np.int64)
+        object.__setattr__(self, "_ends", ends)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and dimension."""
-        return sum(self.sizes[self.first : self.last]), self.dimension
+        return int(self._ends[-1]) if len(self._ends) else 0, self.dimension
 
     @property
     def start(self) -> int:
@@ -98,39 +103,37 @@ class StoredRows:
 
     def tell_place(self, row: int) -> str:
         """Name the file and row, for an error."""
-        ends = self._ends()
-        part = bisect_right(ends, row)
+        part = bisect_right(self._ends, row)
         shard = self.first + part
-        return f"{self._path(shard)} row {row - (ends[part] - self.sizes[shard])}"
+        return f"{self._path(shard)} row {row - self._before(part)}"
 
     def _path(self, shard: int) -> Path:
         return part_path(self.folder, self.kind, shard, len(self.sizes))
 
-    def _ends(self) -> list[int]:
-        return list(accumulate(self.sizes[self.first : self.last]))
+    def _before(self, part: int) -> int:
+        """Return how many rows lie before a shard of the range."""
+        return int(self._ends[part]) - self.sizes[self.first + part]
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Yield each shard that holds some of the rows, with the first and the end of them in it."""
-        ends = self._ends()
-        part = bisect_right(ends, start)
+        part = bisect_right(self._ends, start)
         while start < stop:
             shard = self.first + part
-            before = ends[part] - self.sizes[shard]
-            end = min(stop, ends[part])
+            before = self._before(part)
+            end = min(stop, int(self._ends[part]))
             if end > start:
                 yield shard, start - before, end - before
             start, part = end, part + 1
 
     def _look_up(self, column: str, rows: IntArray) -> list[str]:
         wanted = np.asarray(rows, dtype=np.int64)
-        ends = np.asarray(self._ends(), dtype=np.int64)
-        parts = np.searchsorted(ends, wanted, side="right")
+        parts = np.searchsorted(self._ends, wanted, side="right")
         found = np.empty(len(wanted), dtype=object)
         for part in np.unique(parts).tolist():
             shard = self.first + part
             mask = parts == part
             path = part_path(self.folder, "metadata", shard, len(self.sizes))
-            inside = wanted[mask] - (ends[part] - self.sizes[shard])
+            inside = wanted[mask] - self._before(part)
             found[mask] = (
                 _TABLES.read(path, column, self.sizes[shard], self.digest).take(pa.array(inside)).to_pylist()
             )
@@ -150,10 +153,7 @@ def open_stored(folder: Path, kind: Side = "img_emb") -> StoredRows:
     Raises:
         Refusal: If the folder is no finished embedding, has no such rows, or a part is not what its manifest says.
     """
-    path = folder / "manifest.json"
-    manifest = files.read_json(path)
-    if not _is_manifest(manifest):
-        raise Refusal(f"{path} is no manifest of oddpair embed: embed into an empty folder")
+    manifest = read_manifest(folder)
     dimension = manifest["dimensions"].get(kind, 0)
     if not dimension:
         what = "pictures" if kind == "img_emb" else "captions"
@@ -181,17 +181,6 @@ def identify_folder(folder: Path) -> str:
     """Hash what tells the folder apart: its manifest, and the hashes of all its parts, where they were finished."""
     named = ("manifest.json", "done.json")
     return files.digest({name: files.sha256(folder / name) for name in named if (folder / name).is_file()})
-
-
-def _is_manifest(value: Any) -> bool:
-    if not isinstance(value, dict) or not {"rows", "dimensions", "encoder_sha256"} <= value.keys():
-        return False
-    sizes, dimensions = value["rows"], value["dimensions"]
-    if not isinstance(sizes, list) or not isinstance(dimensions, dict):
-        return False
-    if not isinstance(value["encoder_sha256"], str):
-        return False
-    return all(type(number) is int and number >= 0 for number in [*sizes, *dimensions.values()])
 
 
 class _Tables:
