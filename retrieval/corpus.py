@@ -148,11 +148,12 @@ class Corpus:
         """Read everything but the pictures into memory, as ``collect`` does, without what was set aside."""
         return self.collect(columns)[0]
 
-    def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
+    def scan(self, shard: str, columns: Sequence[str] | None = (), *, named: bool = True) -> Iterator[Batch]:
         """Read the metadata of one shard some rows at a time, as ``batches`` does.
 
         Args:
             shard: One of ``shards``.
+            named: Whether ``uid`` and ``key`` are needed; without, they may be null, which is faster.
             columns: Columns to read beside ``uid``, ``key``, ``caption`` and ``shard``; ``None`` for all that
                 the shard itself has.
 

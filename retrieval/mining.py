@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.concepts import Vocabulary, build_vocabulary, find_words
+from oddpair.retrieval.concepts import Vocabulary, build_vocabulary
 from oddpair.retrieval.plurals import find_plurals
+from oddpair.retrieval.words import find_words
 
 SHORTEST = 3
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from oddpair.retrieval.counts import Counts
+from oddpair.retrieval.counting.counts import Counts
 from oddpair.retrieval.embeddings import Embeddings
 from oddpair.retrieval.search import Neighbours, nearest
 from oddpair.splits.recipes import UnseenPairsRecipe

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.counts import Counts, expect_pairs
+from oddpair.retrieval.counting.counts import Counts
+from oddpair.retrieval.counting.pmi import expect_pairs
 
 SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN = "seen", "unchecked", "text-unseen", "unseen"
 STATUSES = (SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN)

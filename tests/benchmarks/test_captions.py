@@ -11,7 +11,8 @@ from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.benchmarks.miniature.rows import plan_corpus_row
 from oddpair.benchmarks.miniature.styles import STYLES
 from oddpair.benchmarks.miniature.world import make_world
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions
+from oddpair.retrieval.concepts import build_vocabulary
+from oddpair.retrieval.mentions.find import find_mentions
 
 VOCABULARY = build_vocabulary(CONCEPTS)
 

@@ -8,7 +8,8 @@ from oddpair.benchmarks.miniature.prompts import (
     concept_prompts,
     pair_prompts,
 )
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions
+from oddpair.retrieval.concepts import build_vocabulary
+from oddpair.retrieval.mentions.find import find_mentions
 
 
 def test_every_concept_has_as_many_prompts_and_none_twice():

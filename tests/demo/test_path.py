@@ -13,12 +13,13 @@ from oddpair.demo.build import MODELS, TESTS
 from oddpair.demo.plan import make_plan
 from oddpair.errors import Refusal
 from oddpair.eval.records import accuracy_by, read_records
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions
+from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.encoder import load_encoder
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.manifest import read_manifest
 from oddpair.splits.unseen_pairs import PairTable
 

@@ -8,16 +8,11 @@ from hypothesis import settings as configure
 from hypothesis import strategies as st
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.concepts import (
-    build_vocabulary,
-    find_mentions,
-    find_words,
-    load_vocabulary,
-    nested_pairs,
-    normalise,
-    save_vocabulary,
-)
+from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.retrieval.plurals import find_plurals
+from oddpair.retrieval.vocabulary_file import load_vocabulary, save_vocabulary
+from oddpair.retrieval.words import find_words, normalise
 
 NAMES = [
     "cat",

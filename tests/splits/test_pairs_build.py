@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
-from oddpair.retrieval.counts import count
+from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
+from oddpair.retrieval.counting.count import count
 from oddpair.retrieval.embeddings import Embeddings
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.pairs_build import PairPictures, find_unseen_pairs, pair_card
 from oddpair.splits.recipes import UnseenPairsRecipe
 

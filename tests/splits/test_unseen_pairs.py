@@ -12,8 +12,10 @@ from scipy.sparse import csr_array
 
 from oddpair.errors import Refusal
 from oddpair.files import read_table, write_table
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
-from oddpair.retrieval.counts import Counts, count
+from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
+from oddpair.retrieval.counting.count import count
+from oddpair.retrieval.counting.counts import Counts
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.unseen_pairs import PairTable, candidates, check
 
 NAMES = ("zebra", "apple", "dog", "car", "kite")  # not sorted: ids and names disagree

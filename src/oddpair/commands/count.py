@@ -9,11 +9,16 @@ import numpy as np
 
 from oddpair import files, stages
 from oddpair.commands.read import metadata_of, vocabulary_of
-from oddpair.retrieval.concepts import Vocabulary, find_mentions, save_vocabulary
+from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.corpus import Corpus, fingerprint
-from oddpair.retrieval.counts import Counts, count, load_tags, read_counts, write_counts
+from oddpair.retrieval.counting.count import count
+from oddpair.retrieval.counting.counts import Counts
+from oddpair.retrieval.counting.counts_file import read_counts, write_counts
+from oddpair.retrieval.counting.tags import load_tags
 from oddpair.retrieval.embed_layout import write_quarantine
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.retrieval.samples import NO_CAPTION, REPEATED
+from oddpair.retrieval.vocabulary_file import save_vocabulary
 
 # The help of --tags says it too.
 TAG_THRESHOLD = 0.7

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.progress import say
-from oddpair.retrieval.concepts import Vocabulary, load_vocabulary
+from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.corpus import Corpus, fingerprint, open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora, holds_embeddings
 from oddpair.retrieval.embed_shard import Tower
@@ -26,6 +26,7 @@ from oddpair.retrieval.repeats import count_repeats
 from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad, EmbeddedSource, Vectors
 from oddpair.retrieval.stored import Side, StoredRows, open_stored
 from oddpair.retrieval.unit_rows import IntArray
+from oddpair.retrieval.vocabulary_file import load_vocabulary
 
 
 def read_corpus(path: str, subset: Path | None = None) -> Corpus:

@@ -29,9 +29,12 @@ from oddpair.eval.records import accuracy_by, read_records
 from oddpair.eval.shares import clustered_share, wilson
 from oddpair.eval.transfer import seen_to_unseen
 from oddpair.eval.trend import trend
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
+from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.counts import Counts, count, read_counts
+from oddpair.retrieval.counting.count import count
+from oddpair.retrieval.counting.counts import Counts
+from oddpair.retrieval.counting.counts_file import read_counts
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.manifest import read_manifest
 from oddpair.splits.unseen_pairs import SEEN, UNSEEN, PairTable
 

@@ -16,12 +16,15 @@ from oddpair.benchmarks.miniature.train import STEP, TrainPlan, train_model
 from oddpair.benchmarks.miniature.world import World, make_world
 from oddpair.demo.plan import Plan
 from oddpair.jobs import run_jobs
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions
+from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.counts import count, load_tags, write_counts
+from oddpair.retrieval.counting.count import count
+from oddpair.retrieval.counting.counts_file import write_counts
+from oddpair.retrieval.counting.tags import load_tags
 from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.encoder import reference_folder
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.export import export_webdataset
 from oddpair.splits.manifest import read_manifest
 

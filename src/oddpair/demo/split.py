@@ -11,10 +11,12 @@ from scipy.sparse import csr_array
 from oddpair import files, stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.demo.plan import Plan
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
+from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.counts import load_tags, read_counts
+from oddpair.retrieval.counting.counts_file import read_counts
+from oddpair.retrieval.counting.tags import load_tags
 from oddpair.retrieval.embeddings import load_embeddings
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.controls import count_distance, match_concepts, match_size, signatures
 from oddpair.splits.manifest import Manifest, write_manifest
 from oddpair.splits.pairs_build import PairPictures, find_unseen_pairs, pair_card

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oddpair.retrieval.pmi import IntArray, check_pairs
+from oddpair.retrieval.counting.pmi import IntArray, check_pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,8 +14,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.concepts import build_vocabulary, find_mentions, nested_pairs
-from oddpair.retrieval.counts import count, expect_pairs, load_tags, merge, pmi, read_counts, write_counts
+from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
+from oddpair.retrieval.counting.count import count
+from oddpair.retrieval.counting.counts import merge
+from oddpair.retrieval.counting.counts_file import read_counts, write_counts
+from oddpair.retrieval.counting.pmi import expect_pairs, pmi
+from oddpair.retrieval.counting.tags import load_tags
+from oddpair.retrieval.mentions.find import find_mentions
 
 VOCABULARY = build_vocabulary(["cat", "tree", "pine tree", "dog", "bird"])
 N = len(VOCABULARY)

@@ -12,7 +12,9 @@ from scipy import sparse
 
 from oddpair.errors import Refusal
 from oddpair.files import read_table
-from oddpair.retrieval.concepts import Mentions, Vocabulary, normalise
+from oddpair.retrieval.concepts import Vocabulary
+from oddpair.retrieval.mentions.incidence import Mentions
+from oddpair.retrieval.words import normalise
 
 
 def load_tags(path: Path, vocabulary: Vocabulary, uids: Sequence[str], threshold: float) -> Mentions:
