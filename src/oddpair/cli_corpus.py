@@ -1,4 +1,4 @@
-"""The verbs on a user's own corpus; here ``oddpair count``, ``split``, ``verify`` and ``export``."""
+"""The verbs on a user's own corpus; here ``oddpair split``, ``verify`` and ``export``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from oddpair.cli_count import count
 from oddpair.cli_dedup import dedup
 from oddpair.cli_doctor import doctor
 from oddpair.cli_embed import embed
+from oddpair.cli_graph import graph
 from oddpair.cli_index import index
 from oddpair.cli_neighbours import neighbours
 from oddpair.cli_options import (
-    CORPUS,
     CORPUS_OPTION,
     EMBEDDINGS,
     MAX_BAD,
@@ -26,10 +27,11 @@ from oddpair.cli_options import (
     TAGS,
     VOCABULARY,
     WORKERS,
-    leave_if_damaged,
     tell,
 )
+from oddpair.cli_samples import samples
 from oddpair.cli_search import search
+from oddpair.cli_tag import tag
 from oddpair.errors import Refusal
 from oddpair.progress import say
 
@@ -51,7 +53,10 @@ def add_corpus_verbs(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     for name, verb in (
         ("embed", embed),
+        ("tag", tag),
         ("count", count),
+        ("samples", samples),
+        ("graph", graph),
         ("search", search),
         ("index", index),
         ("neighbours", neighbours),
@@ -62,35 +67,6 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         ("doctor", doctor),
     ):
         app.command(name)(verb)
-
-
-def count(
-    corpus: CORPUS,
-    out: OUT,
-    vocabulary: VOCABULARY = None,
-    tags: TAGS = None,
-    subset: SUBSET = None,
-    max_bad: MAX_BAD = 0.001,
-) -> None:
-    """Count concepts and pairs in captions, and in pictures where there are tags."""
-    from oddpair import files
-    from oddpair.commands.count import count_corpus
-    from oddpair.commands.paths import need_files, need_folders
-    from oddpair.commands.read import read_corpus
-    from oddpair.splits.recipes import UnseenPairsRecipe
-
-    need_files(vocabulary, tags)
-    opened = read_corpus(corpus, subset)
-    need_folders(opened, out)
-    with files.locked(out):
-        mined = UnseenPairsRecipe().mined_words
-        done = count_corpus(opened, out, vocabulary=vocabulary, tags=tags, mined_words=mined)
-    found = done.counts
-    named = int((found.text > 0).sum())
-    tell(
-        f"{found.n_captions:,} captions name {named:,} of {len(found.names):,} concepts, {len(found.a):,} pairs: {out}"
-    )
-    leave_if_damaged(out, damaged=done.damaged, lost=done.lost, seen=len(opened), max_bad=max_bad)
 
 
 def split(
