@@ -20,6 +20,7 @@ from oddpair.retrieval.formats.folder import open_folder
 from oddpair.retrieval.formats.image_parquet import PICTURE_COLUMNS, open_image_parquet
 from oddpair.retrieval.formats.img2dataset import open_img2dataset
 from oddpair.retrieval.formats.laion import open_laion
+from oddpair.retrieval.formats.metadata import MetadataSource
 from oddpair.retrieval.formats.webdataset import open_webdataset
 from oddpair.retrieval.pictures import BadPicture, decode_picture
 from oddpair.retrieval.places import Place, locate
@@ -168,11 +169,16 @@ class Corpus:
         asked = (
             None if columns is None else [name for name in dict.fromkeys(columns) if name not in _MADE_HERE]
         )
-        for batch in self.source.scan(shard, asked):
+        if isinstance(self.source, MetadataSource) and self.subset is None and not named:
+            batches = self.source.scan(shard, asked, named=False)
+        else:
+            # Other layouts make ids where they read, and gain nothing.
+            batches = self.source.scan(shard, asked)
+        for batch in batches:
             table = batch.table
             copies = None if self.subset is None else self.subset.find(table["uid"])
             if columns is not None:
-                table = table.append_column("shard", pa.array([shard] * table.num_rows, pa.string()))
+                table = table.append_column("shard", pa.repeat(pa.scalar(shard, pa.string()), table.num_rows))
                 if copies is not None:
                     table = table.append_column("copies", pa.array(copies, pa.int64()))
                 rest = (name for name in dict.fromkeys(columns) if name not in _FIRST)

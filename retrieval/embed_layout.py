@@ -84,13 +84,16 @@ def read_record(path: Path) -> Record:
     return Record(**{**value, "kinds": kinds, "bad": bad})
 
 
+def quarantine_line(bad: Bad) -> str:
+    """Return the line of ``quarantine.jsonl`` that names what was set aside, without its end."""
+    return json.dumps(
+        {name: value for name, value in asdict(bad).items() if value is not None}, sort_keys=True
+    )
+
+
 def write_quarantine(folder: Path, bad: Iterable[Bad]) -> None:
     """Write ``quarantine.jsonl``: a line for each thing that was set aside, in the order of the shards."""
-    lines = [
-        json.dumps({name: value for name, value in asdict(line).items() if value is not None}, sort_keys=True)
-        for line in bad
-    ]
-    files.write_text(folder / "quarantine.jsonl", "".join(f"{line}\n" for line in lines))
+    files.write_text(folder / "quarantine.jsonl", "".join(f"{quarantine_line(line)}\n" for line in bad))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.embed_layout import part_path
 from oddpair.retrieval.scan import Ask, FirstPass, Found, PreparedTests, Work, prepare_tests, scan
+from oddpair.retrieval.shard_groups import numbered
 from oddpair.retrieval.stored import StoredRows, identify_folder
 from oddpair.retrieval.unit_rows import IntArray, find_bad_row
 from oddpair.workers import note_done
@@ -78,36 +78,9 @@ class NeighbourJob:
         return numbered(self.out, "rows", shard, len(self.search.corpus.sizes))
 
 
-def numbered(out: Path, name: str, index: int, count: int) -> Path:
-    """Return where one of ``count`` parts lies, with as many digits as sort them by name, at least four.
-
-    >>> numbered(Path("n"), "rows", 3, 12).as_posix()
-    'n/rows/rows_0003.parquet'
-    """
-    return out / name / f"{name}_{index:0{max(4, len(str(count - 1)))}d}.parquet"
-
-
 def shards_of(stored: StoredRows) -> range:
     """Return the numbers of the shards in the whole folder."""
     return range(len(stored.sizes))[stored.first : stored.last]
-
-
-def group_shards(sizes: Sequence[int], rows: int) -> list[tuple[int, int]]:
-    """Join consecutive shards until they have ``rows`` rows: the first of each group and the one behind its last.
-
-    What is left at the end joins the last group, so that none is small unless all are together.
-
-    >>> group_shards([3, 1, 5, 0, 2], rows=4)
-    [(0, 2), (2, 5)]
-    """
-    ends, held = [0], 0
-    for shard, size in enumerate(sizes):
-        held += size
-        if held >= rows:
-            ends.append(shard + 1)
-            held = 0
-    ends[max(1, len(ends) - 1) :] = [len(sizes)]
-    return list(itertools.pairwise(ends))
 
 
 def distinct_tests(tests: StoredRows) -> tuple[IntArray, IntArray]:

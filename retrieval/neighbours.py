@@ -24,12 +24,12 @@ from oddpair.retrieval.neighbour_jobs import (
     distinct_tests,
     find_best_scores,
     find_in_shards,
-    group_shards,
     shards_of,
 )
 from oddpair.retrieval.neighbour_summary import SUMMARY, write_together
 from oddpair.retrieval.repeats import count_repeats
 from oddpair.retrieval.scan import FirstPass, Work
+from oddpair.retrieval.shard_groups import group_shards
 from oddpair.retrieval.stored import StoredRows
 
 # What a job leaves for the reduction is then small beside the rows that it read.

@@ -19,21 +19,37 @@ def _plurals_of(text: str) -> dict[str, tuple[str, ...]]:
 
 
 _IRREGULAR = _plurals_of(
-    "alga algae, antenna antennas antennae, appendix appendices appendixes, axis axes, bacterium bacteria, "
-    "cactus cacti cactuses, child children, dwarf dwarfs dwarves, foot feet, fungus fungi funguses, goose geese, "
-    "grandchild grandchildren, hippopotamus hippopotamuses hippopotami, hoof hooves hoofs, index indexes indices, "
-    "larva larvae, louse lice, matrix matrices matrixes, mouse mice, nebula nebulae nebulas, nucleus nuclei, "
-    "octopus octopuses octopi, ox oxen, person people persons, quiz quizzes, scarf scarves scarfs, "
-    "shrimp shrimp shrimps, squid squid squids, tooth teeth, vertex vertices vertexes, wharf wharves wharfs"
+    "abacus abaci abacuses, alga algae, alumnus alumni, amoeba amoebae amoebas, antenna antennas antennae, "
+    "appendix appendices appendixes, aquarium aquariums aquaria, axis axes, bacterium bacteria, "
+    "bureau bureaus bureaux, cactus cacti cactuses, chateau chateaux chateaus, château châteaux, "
+    "cherub cherubs cherubim, child children, codex codices, conch conchs conches, crocus crocuses croci, "
+    "datum data, die dice dies, dormouse dormice, dwarf dwarfs dwarves, eunuch eunuchs, fez fezzes, foot feet, "
+    "formula formulas formulae, fungus fungi funguses, gateau gateaux gateaus, genus genera, "
+    "gladiolus gladioli gladioluses, goose geese, graffito graffiti, grandchild grandchildren, "
+    "handkerchief handkerchiefs handkerchieves, hippopotamus hippopotamuses hippopotami, hoof hooves hoofs, "
+    "index indexes indices, larva larvae, loch lochs, louse lice, matrix matrices matrixes, medium mediums media, "
+    "monarch monarchs, mouse mice, muskox muskoxen, narcissus narcissi narcissuses, nautilus nautiluses nautili, "
+    "nebula nebulae nebulas, nucleus nuclei, octopus octopuses octopi, ox oxen, paparazzo paparazzi, "
+    "papyrus papyri papyruses, passerby passersby, patriarch patriarchs, penny pennies pence, "
+    "person people persons, planetarium planetariums planetaria, plateau plateaus plateaux, "
+    "platypus platypuses platypi, pupa pupae, quiz quizzes, radius radii radiuses, salesperson salespeople, "
+    "scarf scarves scarfs, schoolchild schoolchildren, shrimp shrimp shrimps, squid squid squids, "
+    "stadium stadiums stadia, stomach stomachs, tableau tableaux tableaus, terrarium terrariums terraria, "
+    "titmouse titmice, tooth teeth, vertebra vertebrae, vertex vertices vertexes, wharf wharves wharfs, "
+    "woodlouse woodlice"
 )
-_F_TO_VES = _words("bookshelf calf elf half knife leaf life loaf midwife sheaf shelf thief wife wolf")
+_F_TO_VES = ("calf", "half", "knife", "leaf", "life", "loaf", "sheaf", "shelf", "thief", "wife", "wolf")
 _SAME = _words(
     "aircraft bison cattle chassis corps deer dice elk firearms hovercraft moose news offspring police "
     "reindeer salmon series sheep spacecraft species swine trout watercraft"
 )
 # Names in a single -s that are no plurals; names in -us and -is are never taken for plurals.
-_SINGULAR_IN_S = _words("atlas bias canvas christmas cosmos gas lens pampas pancreas rhinoceros")
-_MAN_IS_NO_MAN = _words("caiman cayman german human norman ottoman roman shaman talisman turkoman")
+_SINGULAR_IN_S = _words(
+    "alias asbestos atlas bias canvas christmas cosmos gas lens pampas pancreas rhinoceros thermos triceratops"
+)
+_MAN_IS_NO_MAN = _words(
+    "brahman caiman cayman doberman german human norman ottoman roman shaman talisman turkoman walkman"
+)
 
 
 def find_plurals(word: str) -> tuple[str, ...]:
@@ -60,7 +76,7 @@ def _all_plurals(word: str) -> tuple[str, ...]:
         return ()
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if word in _F_TO_VES:
+    if word.endswith(_F_TO_VES) or word == "elf":
         return (word.removesuffix("fe").removesuffix("f") + "ves",)
     if word.endswith("man") and word not in _MAN_IS_NO_MAN:
         return (word[:-2] + "en",)

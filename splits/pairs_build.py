@@ -65,7 +65,7 @@ def find_unseen_pairs(
 
 
 def pair_card(table: PairTable) -> tuple[tuple[str, str], ...]:
-    """Return how many pairs have each status, and what the search and the tags found."""
+    """Return how many pairs have each status, how many were not counted, and what search and tags found."""
     meaning = {
         "seen": "named together in a caption",
         "unchecked": "named together in no caption; pictures not searched",
@@ -77,6 +77,8 @@ def pair_card(table: PairTable) -> tuple[tuple[str, str], ...]:
     by_search = silent & (table.neighbour_hits > 0)
     by_tags = silent & (table.count_image > 0)
     searched = silent & (table.neighbours_checked > 0)
+    if table.not_counted:
+        rows.append(("pairs not counted, of which nothing is known", f"{table.not_counted:,}"))
     rows.append(("pairs without a caption that were searched", f"{int(searched.sum()):,}"))
     if searched.any():
         rows.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ STATUSES = (SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN)
 DEMOTIONS = ("", "search", "tags", "both")
 MOST_PAIRS = 50_000_000
 
+_NOT_COUNTED = b"not_counted"
 _TYPES = {
     "a": pa.string(),
     "b": pa.string(),
@@ -55,6 +56,8 @@ class PairTable:
         neighbours_checked: Corpus images of known content that were near neighbours of the pair's test images.
         neighbour_hits: Of these, images that show both.
         nearest_similarity: Largest similarity of a corpus image to a test image of the pair, NaN if none.
+        not_counted: Further pairs of concepts that occur often enough, of which nobody knows whether they are seen,
+            because only pairs of more frequent concepts were counted.
     """
 
     a: NDArray[np.str_]
@@ -69,9 +72,10 @@ class PairTable:
     neighbours_checked: NDArray[np.int64]
     neighbour_hits: NDArray[np.int64]
     nearest_similarity: NDArray[np.float32]
+    not_counted: int = 0
 
     def __post_init__(self) -> None:
-        lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
+        lengths = {name: len(getattr(self, name)) for name in _TYPES}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns differ in length: {lengths}")
 
@@ -80,11 +84,15 @@ class PairTable:
 
     def select(self, mask: NDArray[np.bool_]) -> PairTable:
         """Return the pairs where ``mask`` is true, shape ``(n_pairs,)``."""
-        return replace(self, **{column.name: getattr(self, column.name)[mask] for column in fields(self)})
+        columns: dict[str, Any] = {name: getattr(self, name)[mask] for name in _TYPES}
+        return replace(self, **columns)
 
     def to_table(self) -> pa.Table:
-        """Return the pairs as an arrow table with the attributes as columns."""
-        return pa.table({name: pa.array(getattr(self, name).tolist(), kind) for name, kind in _TYPES.items()})
+        """Return the pairs as an arrow table with the attributes as columns, ``not_counted`` in its metadata."""
+        table = pa.table(
+            {name: pa.array(getattr(self, name).tolist(), kind) for name, kind in _TYPES.items()}
+        )
+        return table.replace_schema_metadata({_NOT_COUNTED: str(self.not_counted).encode()})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> PairTable:
@@ -108,11 +116,16 @@ class PairTable:
             unknown = sorted(set(columns[name].tolist()) - set(known))
             if unknown:
                 raise Refusal(f"pair table: {name} {unknown[0]!r} is none of {known}: make the pairs again")
-        return cls(**columns)
+        not_counted = (table.schema.metadata or {}).get(_NOT_COUNTED, b"0")
+        if not not_counted.isdigit():
+            raise Refusal(
+                f"pair table: not_counted is {not_counted!r}, needed a number: make the pairs again"
+            )
+        return cls(**columns, not_counted=int(not_counted))
 
 
 def candidates(counts: Counts, nested: Collection[tuple[int, int]], *, minimum_count: int = 1) -> PairTable:
-    """List every pair of concepts that both occur, as ``seen`` in a caption or ``unchecked``.
+    """List every counted pair of concepts that both occur, as ``seen`` in a caption or ``unchecked``.
 
     Args:
         counts: Counts of single concepts and pairs over the whole corpus.
@@ -120,54 +133,69 @@ def candidates(counts: Counts, nested: Collection[tuple[int, int]], *, minimum_c
         minimum_count: Captions that each of the two must occur in.
 
     Returns:
-        All pairs, sorted by name. No pair is ``unseen`` yet: captions alone cannot say that.
+        These pairs, sorted by name, and how many pairs of such concepts were not counted. No pair is ``unseen`` yet:
+        captions alone cannot say that.
 
     Raises:
-        Refusal: If fewer than two concepts occur so often, or the pairs are too many to list.
+        Refusal: If fewer than two concepts occur so often, none of their pairs was counted, or the pairs are too many
+            to list.
         ValueError: If ``minimum_count`` is below 1: of an absent concept every pair is unseen.
     """
     if minimum_count < 1:
         raise ValueError(f"minimum_count is {minimum_count}, at least 1 is needed")
     names = np.asarray(counts.names, dtype=np.str_)
-    eligible = np.flatnonzero(np.asarray(counts.text) >= minimum_count)
-    eligible = eligible[np.argsort(names[eligible], kind="stable")]
-    n_pairs = len(eligible) * (len(eligible) - 1) // 2
-    if not n_pairs or n_pairs > MOST_PAIRS:
-        found = f"{len(eligible):,} of {len(names):,} concepts occur in at least {minimum_count:,} captions"
-        if n_pairs:
-            raise Refusal(
-                f"{found}, too many to list {n_pairs:,} pairs: raise minimum_count in the recipe or use fewer concepts"
-            )
+    frequent = counts.text >= minimum_count
+    found = f"{frequent.sum():,} of {len(names):,} concepts occur in at least {minimum_count:,} captions"
+    if frequent.sum() < 2:
         raise Refusal(
             f"{found}, a pair needs two: use a larger corpus, another vocabulary or lower minimum_count in the recipe"
         )
-    i, j = np.triu_indices(len(eligible), 1)
-    first, second = eligible[i], eligible[j]
-    codes = _pair_codes(first, second, len(names))
-    banned = np.array(sorted(a * len(names) + b for a, b in nested), dtype=np.int64)
-    allowed = ~np.isin(codes, banned)
-    first, second, codes = first[allowed], second[allowed], codes[allowed]
-    n = len(codes)
-    if not n:
+    paired = counts.paired
+    eligible = np.flatnonzero(frequent & paired)
+    listed = frequent[counts.a] & frequent[counts.b] & ~(paired[counts.a] & paired[counts.b])
+    n_pairs = _pairs_among(len(eligible)) + int(listed.sum())
+    if n_pairs > MOST_PAIRS:
+        raise Refusal(
+            f"{found}, too many to list {n_pairs:,} pairs: raise minimum_count in the recipe or use fewer concepts"
+        )
+    n_nested = sum(bool(frequent[a] and frequent[b]) for a, b in nested)
+    n_wanted = _pairs_among(int(frequent.sum())) - n_nested
+    if not n_wanted:
         raise Refusal(
             "every pair of concepts that occur is nested, one name inside the other: use another vocabulary"
         )
-    text = _look_up(counts, counts.pair_text, codes)
+    i, j = np.triu_indices(len(eligible), 1)
+    low = np.concatenate([eligible[i], counts.a[listed]])
+    high = np.concatenate([eligible[j], counts.b[listed]])
+    banned = np.array([a * len(names) + b for a, b in nested], dtype=np.int64)
+    allowed = ~np.isin(low * len(names) + high, banned)
+    low, high = low[allowed], high[allowed]
+    if not len(low):
+        raise Refusal(
+            f"{found}, and none of their {n_wanted:,} pairs was counted: count again with a larger --pair-concepts"
+        )
+    place = np.empty(len(names), np.int64)
+    place[np.argsort(names, kind="stable")] = np.arange(len(names))
+    swap = place[low] > place[high]
+    first, second = np.where(swap, high, low), np.where(swap, low, high)
+    order = np.argsort(place[first] * len(names) + place[second])
+    first, second = first[order], second[order]
+    together = counts.look_up(first, second)
+    n = len(first)
     return PairTable(
         a=names[first],
         b=names[second],
         count_a=counts.text[first],
         count_b=counts.text[second],
-        count_text=text,
-        count_image=np.full(n, -1)
-        if counts.pair_image is None
-        else _look_up(counts, counts.pair_image, codes),
+        count_text=together.text,
+        count_image=np.full(n, -1) if together.image is None else together.image,
         expected=expect_pairs(counts.text[first], counts.text[second], counts.n_captions),
-        status=np.where(text > 0, SEEN, UNCHECKED),
+        status=np.where(together.text > 0, SEEN, UNCHECKED),
         demoted_by=np.full(n, ""),
         neighbours_checked=np.zeros(n, dtype=np.int64),
         neighbour_hits=np.zeros(n, dtype=np.int64),
         nearest_similarity=np.full(n, np.nan, dtype=np.float32),
+        not_counted=n_wanted - n,
     )
 
 
@@ -276,13 +304,5 @@ def _as_columns(pairs: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]:
     return columns
 
 
-def _look_up(counts: Counts, values: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    stored = _pair_codes(counts.a, counts.b, len(counts.names))
-    if not len(stored):
-        return np.zeros(len(codes), dtype=np.int64)
-    place = np.minimum(np.searchsorted(stored, codes), len(stored) - 1)
-    return np.where(stored[place] == codes, values[place], 0)
-
-
-def _pair_codes(first: NDArray[np.int64], second: NDArray[np.int64], n_concepts: int) -> NDArray[np.int64]:
-    return np.minimum(first, second).astype(np.int64) * n_concepts + np.maximum(first, second)
+def _pairs_among(n: int) -> int:
+    return n * (n - 1) // 2

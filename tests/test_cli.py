@@ -532,11 +532,11 @@ def test_rows_that_are_left_out_are_told_and_too_many_bad_pictures_exit_3(
 
 
 def test_the_help_of_tags_says_the_threshold():
-    from oddpair.commands.count import TAG_THRESHOLD
+    from oddpair.retrieval.counting.tags import THRESHOLD
 
     for verb in ("count", "split"):
         said = CliRunner().invoke(cli.app, [verb, "--help"]).stdout
-        assert f"score is above {TAG_THRESHOLD}" in " ".join(re.sub("[│\n]", " ", said).split())
+        assert f"score is above {THRESHOLD}" in " ".join(re.sub("[│\n]", " ", said).split())
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ def test_a_subset_limits_every_verb_that_reads_a_corpus(fixtures, tmp_path):
 def test_a_subset_of_another_corpus_is_refused_and_said_to_be_one(fixtures, tmp_path):
     other = np.array([(1, 2)], dtype=[("f0", "<u8"), ("f1", "<u8")])
     np.save(tmp_path / "other.npy", other)
-    options = ("--subset", tmp_path / "other.npy", "--out", tmp_path / "out")
     for verb in ("embed", "count"):
+        options = ("--subset", tmp_path / "other.npy", "--out", tmp_path / verb)
         code, line = run(verb, fixtures / "datacomp", *options)
         assert code == 2
         assert "4 rows" in line

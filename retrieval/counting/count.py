@@ -54,4 +54,5 @@ def count(mentions: Mentions, tags: Mentions | None = None, *, vocabulary: Vocab
         pair_text=pairs[0],
         pair_image=None if tags is None else pairs[1],
         pair_joint=None if tags is None else pairs[2],
+        nested=nested,
     )

@@ -1,33 +1,87 @@
-"""How often concepts and pairs of concepts occur: in captions, in images, and in both at once.
+"""How often concepts and pairs of concepts occur, on disk: in captions, in images, and in both at once.
 
-Counts of parts of a corpus add up to the counts of the whole. A frequency is a count over ``n_captions``.
+Counts of parts of a corpus add up to the counts of the whole. A frequency is a count over ``n``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
-from oddpair.files import read_json, read_table, write_json, write_table
+from oddpair.files import atomic, read_json, read_table, write_json, write_table
 from oddpair.retrieval.concepts import Vocabulary
-from oddpair.retrieval.counting.counts import Counts
+from oddpair.retrieval.counting.counts import Counts, most_frequent
 from oddpair.retrieval.counting.pmi import IntArray, pmi
 
 _COLUMNS = ("count_text", "count_image", "count_joint")
+_PAIR_SCHEMA = pa.schema(
+    [("a", pa.int64()), ("b", pa.int64()), *((name, pa.int64()) for name in _COLUMNS), ("pmi", pa.float64())]
+)
+# Pairs are written so many at a time, which bounds what it takes of memory.
+_BLOCK = 1 << 20
+_ROWS_PER_GROUP = 1 << 16
 
 RULES = {
-    "mention": "all: whole words, singular or plural, once per caption, overlapping concepts all count",
-    "pairs": "nested concepts are no pair; pairs that never co-occur are not listed",
+    "mention": "as 'counting' says. Its rules 'mentions': the words of one of the concept's forms, one after the other, "
+    "once per caption; of forms that overlap all count (overlap 'all') or those that lie in no longer one ('longest')",
+    "pairs": "all pairs among the 'pair_concepts' concepts of largest count_text, ties to the smaller concept_id (null: "
+    "among all concepts), and any that were asked for; nested concepts are no pair, and listed in nested.parquet; a pair "
+    "among those concepts that is not listed occurs nowhere, and of any other pair that is not listed nothing is known",
     "joint": "concept, or both concepts, in the caption and in the tags of the same row",
-    "pmi": "natural logarithm, unsmoothed, over captions: log(count * n / (count_a * count_b))",
+    "pmi": "natural logarithm, unsmoothed, over captions: log(count * n / (count_a * count_b)); -inf where the count is "
+    "0, null where a concept occurs in no caption",
+}
+_COUNTING = {"rules": "mentions", "overlap": "all"}
+# What is in meta.json whoever counted, and of which type.
+_KINDS = {
+    "n": int,
+    "vocabulary_sha256": str,
+    "concepts": int,
+    "pairs": int,
+    "pair_concepts": int | None,
+    "tags": bool,
+    "rules": dict,
 }
 
 
-def write_counts(folder: Path, counts: Counts) -> None:
-    """Write ``counts.parquet``, ``pairs.parquet`` and ``meta.json``; PMI is null where it is undefined."""
+def write_counts(folder: Path, counts: Counts, made: Mapping[str, Any] | None = None) -> None:
+    """Write ``counts.parquet``, ``pairs.parquet`` and ``meta.json``; PMI is null where it is undefined.
+
+    Beside them ``nested.parquet`` lists the pairs ``a < b`` that are none by the rules of the count.
+
+    Args:
+        folder: Folder to write into.
+        counts: Of a whole corpus.
+        made: How they were made, for ``meta.json`` as it is: ``counting``, as the finder describes itself, by default
+            ``{"rules": "mentions", "overlap": "all"}``; ``tagger`` and ``tag_threshold`` where images are tagged.
+
+    Raises:
+        ValueError: If the members of the counts are not the most frequent concepts, which is how a reader finds them,
+            or ``made`` gives what the counts say themselves.
+    """
+    members = most_frequent(counts.text, counts.pair_concepts)
+    if members is not None and not np.array_equal(members, np.flatnonzero(counts.paired)):
+        raise ValueError(
+            f"all pairs were counted among {len(members)} concepts that are not the most frequent ones"
+        )
+    meta = {
+        "n": counts.n_captions,
+        "vocabulary_sha256": counts.vocabulary_sha256,
+        "concepts": len(counts.names),
+        "pairs": len(counts.a),
+        "pair_concepts": counts.pair_concepts,
+        "tags": counts.image is not None,
+        "rules": RULES,
+    }
+    twice = sorted(set(meta) & set(made or ()))
+    if twice:
+        raise ValueError(f"made gives {twice[0]!r}, which the counts say themselves")
     singles = {
         "concept_id": pa.array(np.arange(len(counts.names))),
         "name": pa.array(counts.names, pa.string()),
@@ -35,28 +89,23 @@ def write_counts(folder: Path, counts: Counts) -> None:
         "count_image": _column(counts.image, len(counts.names)),
         "count_joint": _column(counts.joint, len(counts.names)),
     }
-    first, second = counts.text[counts.a], counts.text[counts.b]
-    defined = (first > 0) & (second > 0)
-    values = np.full(len(counts.a), np.nan)
-    if defined.any():
-        values[defined] = pmi(counts.pair_text[defined], first[defined], second[defined], counts.n_captions)
-    pairs = {
-        "a": pa.array(counts.a),
-        "b": pa.array(counts.b),
-        "count_text": pa.array(counts.pair_text),
-        "count_image": _column(counts.pair_image, len(counts.a)),
-        "count_joint": _column(counts.pair_joint, len(counts.a)),
-        "pmi": pa.array(values, mask=~defined),
-    }
     write_table(folder / "counts.parquet", pa.table(singles))
-    write_table(folder / "pairs.parquet", pa.table(pairs))
-    meta = {
-        "n": counts.n_captions,
-        "rules": RULES,
-        "tags": counts.image is not None,
-        "vocabulary_sha256": counts.vocabulary_sha256,
-    }
-    write_json(folder / "meta.json", meta)
+    nested = {"a": counts.nested // len(counts.names), "b": counts.nested % len(counts.names)}
+    write_table(folder / "nested.parquet", pa.table({name: pa.array(ids) for name, ids in nested.items()}))
+    with (
+        atomic(folder / "pairs.parquet") as temporary,
+        pq.ParquetWriter(
+            temporary,
+            _PAIR_SCHEMA,
+            version="2.6",
+            compression="zstd",
+            compression_level=3,
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        for table in _pair_tables(counts):
+            writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+    write_json(folder / "meta.json", {"counting": _COUNTING, **(made or {}), **meta})
 
 
 def read_counts(folder: Path, vocabulary: Vocabulary | None = None) -> Counts:
@@ -70,53 +119,99 @@ def read_counts(folder: Path, vocabulary: Vocabulary | None = None) -> Counts:
         Refusal: If a file is missing or damaged, the files contradict each other, or the counts are of
             another vocabulary.
     """
-    meta = read_json(folder / "meta.json")
-    again = f"delete {folder} and count again"
-    kinds = {"n": int, "tags": bool, "vocabulary_sha256": str}
-    if not isinstance(meta, dict) or any(
-        not isinstance(meta.get(name), kind) for name, kind in kinds.items()
-    ):
-        raise Refusal(f"{folder / 'meta.json'} lacks n, tags or vocabulary_sha256: {again}")
+    meta = read_meta(folder)
     if vocabulary is not None and meta["vocabulary_sha256"] != vocabulary.sha256:
         raise Refusal(
             f"{folder} counts another vocabulary (sha256 {meta['vocabulary_sha256'][:12]}, needed "
-            f"{vocabulary.sha256[:12]}): give its vocabulary, or {again}"
+            f"{vocabulary.sha256[:12]}): give its vocabulary, or {_again(folder)}"
         )
-    singles = read_table(folder / "counts.parquet", ["concept_id", "name", *_COLUMNS])
-    pairs = read_table(folder / "pairs.parquet", ["a", "b", *_COLUMNS])
+    singles, pairs, nested = (folder / f"{name}.parquet" for name in ("counts", "pairs", "nested"))
     try:
-        numbers = _array(singles["concept_id"])
+        numbers = _read(singles, "concept_id")
         if not np.array_equal(numbers, np.arange(len(numbers))):
             raise ValueError("concept_id does not count up from 0")
-        text, image, joint = _arrays(singles, tags=meta["tags"])
-        pair_text, pair_image, pair_joint = _arrays(pairs, tags=meta["tags"])
+        text, image, joint = _read_kinds(singles, tags=meta["tags"])
+        a, b = _read(pairs, "a"), _read(pairs, "b")
+        pair_text, pair_image, pair_joint = _read_kinds(pairs, tags=meta["tags"])
+        for name, found in (("concepts", len(text)), ("pairs", len(a))):
+            if found != meta[name]:
+                raise ValueError(f"{found:,} {name}, meta.json says {meta[name]:,}")
         return Counts(
-            names=tuple(singles["name"].to_pylist()),
+            names=tuple(read_table(singles, ["name"])["name"].to_pylist()),
             vocabulary_sha256=meta["vocabulary_sha256"],
             n_captions=meta["n"],
             text=text,
             image=image,
             joint=joint,
-            a=_array(pairs["a"]),
-            b=_array(pairs["b"]),
+            a=a,
+            b=b,
             pair_text=pair_text,
             pair_image=pair_image,
             pair_joint=pair_joint,
+            members=most_frequent(text, meta["pair_concepts"]),
+            nested=_read(nested, "a") * len(text) + _read(nested, "b"),
         )
     except ValueError as error:
-        raise Refusal(f"the counts in {folder} contradict themselves ({error}): {again}") from error
+        raise Refusal(f"the counts in {folder} contradict themselves ({error}): {_again(folder)}") from error
 
 
-def _arrays(table: pa.Table, *, tags: bool) -> tuple[IntArray, IntArray | None, IntArray | None]:
-    text, image, joint = (table[name] for name in _COLUMNS)
-    return _array(text), _array(image) if tags else None, _array(joint) if tags else None
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Read what ``meta.json`` says of how counts were made.
+
+    Raises:
+        Refusal: If it is missing or damaged, or lacks what every count says.
+    """
+    meta = read_json(folder / "meta.json")
+    lacking = [
+        name
+        for name, kind in _KINDS.items()
+        if not isinstance(meta, dict)
+        or name not in meta
+        or not isinstance(meta[name], kind)
+        or (kind is not bool and isinstance(meta[name], bool))
+        or (isinstance(meta[name], int) and meta[name] < 0)
+    ]
+    if lacking:
+        raise Refusal(f"{folder / 'meta.json'} lacks {lacking[0]}, or gives another type: {_again(folder)}")
+    return dict(meta)
 
 
-def _array(column: pa.ChunkedArray) -> IntArray:
+def _pair_tables(counts: Counts) -> Iterator[pa.Table]:
+    for start in range(0, len(counts.a), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        a, b, together = counts.a[block], counts.b[block], counts.pair_text[block]
+        first, second = counts.text[a], counts.text[b]
+        defined = (first > 0) & (second > 0)
+        values = np.zeros(len(a))
+        if defined.any():
+            values[defined] = pmi(together[defined], first[defined], second[defined], counts.n_captions)
+        columns = [
+            pa.array(a),
+            pa.array(b),
+            pa.array(together),
+            _column(None if counts.pair_image is None else counts.pair_image[block], len(a)),
+            _column(None if counts.pair_joint is None else counts.pair_joint[block], len(a)),
+            pa.array(values, mask=~defined),
+        ]
+        yield pa.table(columns, schema=_PAIR_SCHEMA)
+
+
+def _read_kinds(path: Path, *, tags: bool) -> tuple[IntArray, IntArray | None, IntArray | None]:
+    text, image, joint = _COLUMNS
+    return _read(path, text), _read(path, image) if tags else None, _read(path, joint) if tags else None
+
+
+def _read(path: Path, name: str) -> IntArray:
+    """Read one column: no other is in memory twice meanwhile."""
+    column = read_table(path, [name])[name]
     if column.null_count or not pa.types.is_int64(column.type):
-        raise ValueError(f"a column of {column.type} with {column.null_count} nulls, needed int64")
+        raise ValueError(f"{name} is {column.type} with {column.null_count} nulls, needed int64")
     return np.asarray(column.to_numpy(), np.int64)
 
 
 def _column(values: IntArray | None, n_rows: int) -> pa.Array:
     return pa.nulls(n_rows, pa.int64()) if values is None else pa.array(values)
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder} and count again"

@@ -1,7 +1,7 @@
 """Pointwise mutual information: how much more often two concepts meet than chance would have them meet.
 
 It is the unsmoothed form over captions. Qu and Xie add constants to the counts and take a word's count as
-the sum of its pair counts, so their values differ from these.
+the sum of its pair counts, so their values differ from these: ``pmi_variants`` has them and other forms.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.samples import NO_CAPTION, Bad, Batch
@@ -91,7 +92,8 @@ def clean(
     first_row: int,
     identity: Identity,
     captioned: bool = True,
-    rows: Sequence[int] | None = None,
+    rows: Sequence[int] | NDArray[np.int64] | None = None,
+    named: bool = True,
 ) -> Batch:
     """Make samples of rows: mint their uids, check their text, set bad rows aside.
 
@@ -108,6 +110,8 @@ def clean(
         identity: What uids are made from; with ``key`` the uid is the key.
         captioned: Whether the corpus has captions; without, every caption is ``""``.
         rows: Row in the file of each row of the table, where they do not follow each other.
+        named: Whether ``uid`` and ``key`` are needed; without, good rows have neither, the same rows are good, and
+            the table may come without ``key``.
 
     Returns:
         ``uid``, ``key``, ``caption`` and then the other columns of the rows that are good, and the bad ones.
@@ -127,27 +131,37 @@ def clean(
             table = _replace(table, name, text)
         elif _is_text(table[name].type):
             table = _replace(table, name, _as_text(table[name], name, file)[0])
-    uids = _mint(table, identity, file)
+    # With captions as the source has them, of which ids are made.
+    whole = table
+    uids = _mint(whole, identity, file) if named else None
     nothing = "no url" if identity == "url and caption" else f"no {identity}"
-    for column, reason in ((uids, nothing), (table["key"], "no key")):
-        for row in _where(_is_blank(column)):
-            reasons.setdefault(row, reason)
+    for row in _where(_lacks_identity(table, identity) if uids is None else _is_blank(uids)):
+        reasons.setdefault(row, nothing)
+    if "key" in table.column_names:
+        for row in _where(_is_blank(table["key"])):
+            reasons.setdefault(row, "no key")
     if captioned:
         caption = table["caption"]
-        for row in _where(_is_blank(pc.utf8_trim_whitespace(caption))):
+        for row in _find_blank(caption):
             reasons.setdefault(row, NO_CAPTION)
         # No text has more characters than bytes, and the bytes cost nothing to count.
         if (pc.max(pc.binary_length(caption)).as_py() or 0) > MAX_CAPTION:
             table = _replace(table, "caption", pc.utf8_slice_codeunits(caption, 0, MAX_CAPTION))
-    table = _replace(table, "uid", uids)
+    if uids is not None:
+        table = _replace(table, "uid", uids)
+        told = [uids[row].as_py() for row in sorted(reasons)]
+    else:
+        told = _mint(whole.take(pa.array(sorted(reasons), pa.int64())), identity, file).to_pylist()
+        for name in ("uid", "key"):
+            table = _replace(table, name, pa.nulls(n_rows, pa.string()))
     bad = tuple(
         Bad(
             file=file,
             row=int(rows[row]) if rows is not None else first_row + row,
-            uid=uids[row].as_py(),
+            uid=uid,
             reason=reasons[row],
         )
-        for row in sorted(reasons)
+        for row, uid in zip(sorted(reasons), told, strict=True)
     )
     if reasons:
         table = table.take(pa.array(np.delete(np.arange(n_rows), list(reasons))))
@@ -155,6 +169,13 @@ def clean(
     return Batch(
         table=table.select([*first, *(name for name in table.column_names if name not in first)]), bad=bad
     )
+
+
+def _lacks_identity(table: pa.Table, identity: Identity) -> pa.ChunkedArray:
+    """Find the rows that ``_mint`` has no uid for, without minting any."""
+    if identity == "url and caption":
+        return _is_blank(pc.utf8_trim_whitespace(table["url"]))
+    return pc.is_null(table[identity]) if identity == "hash" else _is_blank(table[identity])
 
 
 def _mint(table: pa.Table, identity: Identity, file: str) -> pa.ChunkedArray:
@@ -219,6 +240,17 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_blank(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.equal(pc.fill_null(pc.binary_length(column), 0), 0)
+
+
+def _find_blank(column: pa.ChunkedArray) -> list[int]:
+    """Find the rows of text that are null, empty or nothing but white space."""
+    # Text that begins with a sign of ASCII is not blank, and there is hardly any other.
+    first = pc.fill_null(pc.binary_slice(column.cast(pa.binary()), 0, 1), b"")
+    doubtful = _where(pc.invert(pc.and_(pc.greater(first, b" "), pc.less(first, b"\x7f"))))
+    if not doubtful:
+        return []
+    blank = _is_blank(pc.utf8_trim_whitespace(column.take(pa.array(doubtful))))
+    return [row for row, empty in zip(doubtful, blank.to_pylist(), strict=True) if empty]
 
 
 def _where(mask: pa.ChunkedArray) -> list[int]:

@@ -63,15 +63,22 @@ class MetadataSource:
     download: bool = False
     embedded: bool = False
 
-    def scan(self, shard: str, columns: Sequence[str] | None = ()) -> Iterator[Batch]:
+    def scan(self, shard: str, columns: Sequence[str] | None = (), *, named: bool = True) -> Iterator[Batch]:
         """Read a file in batches; ``columns`` of ``None`` are all that it has, the address as ``url``.
+
+        Args:
+            shard: One of ``shards``.
+            columns: Columns beside ``uid``, ``key`` and ``caption``.
+            named: Whether ``uid`` and ``key`` are needed; without they are null, and no time is spent on them.
 
         Raises:
             Refusal: If there is no such column, or the file has changed since it was opened.
         """
-        yield from self._read(shard, columns, ROWS_PER_BATCH)
+        yield from self._read(shard, columns, ROWS_PER_BATCH, named=named)
 
-    def _read(self, shard: str, columns: Sequence[str] | None, most: int) -> Iterator[Batch]:
+    def _read(
+        self, shard: str, columns: Sequence[str] | None, most: int, *, named: bool = True
+    ) -> Iterator[Batch]:
         """Read batches that are made from ``most`` rows of the file, or fewer."""
         index, file = self.shards.index(shard), f"{shard}.parquet"
         asked = self._choose_columns(columns)
@@ -94,11 +101,12 @@ class MetadataSource:
                 if done + len(listed) > size:
                     raise self._changed(file)
                 columns_of = {name: part[source] for name, source in {**needed, **sources}.items()}
-                table = pa.table({"key": number_rows(row, part.num_rows), **columns_of})
+                numbers = {"key": number_rows(row, part.num_rows)} if named else {}
+                table = pa.table({**numbers, **columns_of})
                 if self.download:
                     table = table.take(pa.array(listed))
                 batch = clean(
-                    table, file=file, first_row=0, identity=self.identity, rows=(listed + row).tolist()
+                    table, file=file, first_row=0, identity=self.identity, rows=listed + row, named=named
                 )
                 row += part.num_rows
                 done += len(listed)

@@ -55,6 +55,16 @@ def from_lists(rows: Sequence[Sequence[int]], n_concepts: int) -> Incidence:
     return Incidence(ends=ends, concepts=concepts, n_concepts=n_concepts)
 
 
+def join(parts: Sequence[Incidence], n_concepts: int) -> Incidence:
+    """Put the rows of several incidences under each other; of none it makes one without rows."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = np.zeros(sum(map(len, parts)) + 1, np.int64)
+    np.cumsum(np.concatenate([np.zeros(0, np.int64), *(np.diff(part.ends) for part in parts)]), out=ends[1:])
+    concepts = np.concatenate([np.zeros(0, np.int32), *(part.concepts for part in parts)])
+    return Incidence(ends=ends, concepts=concepts, n_concepts=n_concepts)
+
+
 def from_csr(matrix: Mentions) -> Incidence:
     """Make an incidence of a boolean matrix; entries that are stored as false do not count."""
     kept = sparse.csr_array(matrix.astype(np.bool_))

@@ -35,10 +35,25 @@ MAX_BAD = Annotated[
 VOCABULARY = Annotated[
     Path | None, typer.Option(help="Concept names, one a line, or a YAML list; default: mined words.")
 ]
+VOCABULARIES = Annotated[
+    list[str],
+    typer.Option(
+        "--vocabulary",
+        help="File of concepts (one a line with further forms after tabs; or YAML or JSON), or a built-in list: "
+        "imagenet, coco, voc. May be repeated. Default: mined words.",
+    ),
+]
 TAGS = Annotated[
     Path | None,
     typer.Option(help="Image tags: parquet of uid, concept, score; a tag counts if its score is above 0.7."),
 ]
+ENGINE = Annotated[
+    str | None,
+    typer.Option(
+        help="dask:ADDRESS of a scheduler, such as dask:tcp://10.0.0.1:8786; without it, processes here."
+    ),
+]
+AS_JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON, and nothing else.")]
 REFERENCE = "reference"
 
 

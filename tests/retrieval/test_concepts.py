@@ -8,10 +8,8 @@ from hypothesis import settings as configure
 from hypothesis import strategies as st
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
+from oddpair.retrieval.concepts import Concept, Vocabulary, build_vocabulary, find_doubtful, nested_pairs
 from oddpair.retrieval.mentions.find import find_mentions
-from oddpair.retrieval.plurals import find_plurals
-from oddpair.retrieval.vocabulary_file import load_vocabulary, save_vocabulary
 from oddpair.retrieval.words import find_words, normalise
 
 NAMES = [
@@ -138,48 +136,12 @@ def test_a_normal_form_is_its_own_normal_form(text):
     assert normalise(normalise(text)) == normalise(text)
 
 
-@pytest.mark.parametrize(
-    ("singular", "plurals"),
-    [
-        ("cat", ["cats"]),
-        ("bus", ["buses"]),
-        ("glass", ["glasses"]),
-        ("box", ["boxes"]),
-        ("torch", ["torches"]),
-        ("brush", ["brushes"]),
-        ("butterfly", ["butterflies"]),
-        ("key", ["keys"]),
-        ("leaf", ["leaves"]),
-        ("knife", ["knives"]),
-        ("roof", ["roofs"]),
-        ("giraffe", ["giraffes"]),
-        ("man", ["men"]),
-        ("snowman", ["snowmen"]),
-        ("human", ["humans"]),
-        ("child", ["children"]),
-        ("mouse", ["mice"]),
-        ("house", ["houses"]),
-        ("tomato", ["tomatoes", "tomatos"]),
-        ("radio", ["radios"]),
-        ("sheep", []),
-        ("fish", ["fishes"]),
-        ("jellyfish", ["jellyfishes"]),
-        ("cactus", ["cacti", "cactuses"]),
-        ("oasis", ["oases"]),
-        ("iris", ["irises"]),
-        ("lens", ["lenses"]),
-        ("scissors", []),
-        ("glasses", []),
-        ("grapes", []),
-        ("dice", []),
-        ("café", ["cafés"]),
-        ("y", ["ys"]),
-        ("747", []),
-        ("кот", []),
-    ],
-)
-def test_plurals_are_those_of_english(singular, plurals):
-    assert list(find_plurals(singular)) == plurals
+def test_what_stands_before_of_takes_a_plural_too():
+    assert build_vocabulary(["bird of prey"]).concepts[0].forms == (
+        "bird of prey",
+        "bird of preys",
+        "birds of prey",
+    )
 
 
 def test_only_the_last_word_of_a_name_takes_a_plural():
@@ -193,19 +155,170 @@ def test_spellings_of_one_name_are_one_concept_in_the_order_given():
 
 
 @pytest.mark.parametrize(
-    "names",
-    [["cat", "cats"], ["cats", "cat"], ["glasses", "glass"], ["wine glass", "wine_glasses"], ["axe", "axis"]],
+    ("names", "expected"),
+    [
+        (["cat", "cats"], ["cat"]),
+        (["cats", "cat"], ["cat"]),
+        (["Sunglasses", "zebra", "sunglass"], ["sunglass", "zebra"]),
+        (["zebra", "wine_glasses", "dog", "wine glass"], ["zebra", "wine glass", "dog"]),
+        (["axe", "axes"], ["axe"]),
+        (["axes", "axe", "ax"], ["axes", "axe", "ax"]),
+        (["axis", "axe", "axes", "ax"], ["axis", "axe", "axes", "ax"]),
+        (["leaf", "leave", "leaves"], ["leaf", "leave", "leaves"]),
+        (["bird of prey", "birds of prey"], ["bird of prey"]),
+        (["oxens", "oxen", "ox"], ["ox"]),
+    ],
 )
-def test_a_name_that_is_the_plural_of_another_is_refused_naming_both(names):
-    with pytest.raises(
-        Refusal, match=f"concepts '{normalise(names[0])}' and '{normalise(names[1])}' are both written"
-    ):
-        build_vocabulary(names)
+def test_a_name_that_is_the_plural_of_one_other_name_joins_it(names, expected):
+    assert list(build_vocabulary(names).names) == expected
+
+
+def test_a_joined_plural_adds_no_form_but_those_that_were_given_for_it():
+    alone, joined = build_vocabulary(["ox"]), build_vocabulary(["oxen", "ox"])
+    assert alone == joined
+    assert alone.sha256 == joined.sha256
+    assert build_vocabulary([("oxen", "bullock"), "ox"]).concepts[0].forms == (
+        "ox",
+        "oxen",
+        "bullock",
+        "bullocks",
+    )
+
+
+def test_further_forms_are_kept_as_given_and_take_plurals_too():
+    (concept,) = build_vocabulary([("couch", "Love-Seat", "sofas", "couches")]).concepts
+    assert concept.forms == ("couch", "couches", "love seat", "love seats", "sofas")
+
+
+def test_entries_of_one_name_share_their_forms():
+    (crane,) = build_vocabulary([("crane", "derrick"), ("Crane", "whooper"), "crane"]).concepts
+    assert crane.forms == ("crane", "cranes", "derrick", "derricks", "whooper", "whoopers")
+
+
+def test_a_form_of_several_concepts_mentions_each_and_they_are_no_pair():
+    entries = ["axe", "axis", ("cell phone", "mobile"), ("sculpture", "mobile"), "mobile", "dog"]
+    vocabulary = build_vocabulary(entries)
+    found = find_mentions(vocabulary, ["two axes", "a mobile"]).toarray()
+    assert found.tolist() == [
+        [True, True, False, False, False, False],
+        [False, False, True, True, True, False],
+    ]
+    assert nested_pairs(vocabulary) == {(0, 1), (2, 3), (2, 4), (3, 4)}
+
+
+def test_concepts_are_known_by_every_spelling_that_was_given():
+    vocabulary = build_vocabulary([" Pine_Tree", "cats", "pine tree ", ("cat", "kitty"), "cats"])
+    assert vocabulary.by_given() == {"Pine_Tree": 0, "pine tree": 0, "cats": 1, "cat": 1}
+    assert Vocabulary(concepts=(Concept(name="cat", forms=("cat",)),)).by_given() == {"cat": 0}
+
+
+def test_concepts_keep_their_forms_and_are_not_joined_with_each_other():
+    concepts = [Concept(name="cats", forms=("cats",)), Concept(name="cat", forms=("cat", "moggy"))]
+    assert build_vocabulary(concepts).concepts == tuple(concepts)
+    assert build_vocabulary([*concepts[1:], "cats"]).concepts == (
+        Concept(name="cat", forms=("cat", "moggy", "cats")),
+    )
+
+
+def test_names_with_signs_beside_their_words_are_doubtful_until_they_have_a_further_form():
+    names = [
+        "kite (bird)",
+        "t-shirt",
+        "jack-o'-lantern",
+        "shorts / trunks",
+        "St. Bernard",
+        ("kite (toy)", "kite"),
+    ]
+    assert find_doubtful(build_vocabulary(names)) == ("kite (bird)", "shorts / trunks")
+
+
+@st.composite
+def spellings(draw):
+    words = draw(st.lists(st.sampled_from(["pine", "tree", "wine", "glass", "café"]), min_size=1, max_size=3))
+    joint, change = draw(st.sampled_from([" ", "_", "-", "  ", "\u00a0"])), draw(st.sampled_from(CHANGES))
+    return " ".join(words), change(joint.join(words))
+
+
+CHANGES = [
+    str,
+    str.upper,
+    str.title,
+    lambda text: unicodedata.normalize("NFD", text),
+    lambda text: f" {text}'s ",
+]
+
+
+@configure(max_examples=100, deadline=None)
+@given(st.lists(spellings(), min_size=1, max_size=5))
+def test_spellings_of_a_name_are_one_concept(drawn):
+    names = [name for name, _ in drawn]
+    vocabulary = build_vocabulary([*names, *(spelling for _, spelling in drawn)])
+    assert vocabulary.names == build_vocabulary(names).names
+    assert vocabulary.sha256 == build_vocabulary(names).sha256
+
+
+ENTRIES = [
+    "cat",
+    "Cats",
+    "CAT",
+    "ax",
+    "axe",
+    "axis",
+    "axes",
+    "leaf",
+    "leave",
+    "leaves",
+    "wine glass",
+    "wine_glasses",
+    "glass",
+    "glasses",
+    "man",
+    "men",
+    "ox",
+    "oxen",
+    ("car", "automobile", "auto"),
+    ("auto", "cats"),
+    ("glass", "tumbler"),
+    ("pine tree", "pine"),
+]
+
+
+def partition(vocabulary):
+    return {
+        (concept.name, frozenset(concept.forms), frozenset(concept.given)) for concept in vocabulary.concepts
+    }
+
+
+@configure(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(ENTRIES), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_the_order_of_names_does_not_change_which_are_one_concept(entries, random):
+    shuffled = random.sample(entries, len(entries))
+    assert partition(build_vocabulary(entries)) == partition(build_vocabulary(shuffled))
+
+
+@configure(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(ENTRIES), min_size=1, max_size=12))
+def test_saying_entries_twice_or_building_again_changes_nothing(entries):
+    vocabulary = build_vocabulary(entries)
+    assert build_vocabulary(entries * 2) == vocabulary
+    assert build_vocabulary(vocabulary.concepts) == vocabulary
+
+
+@configure(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(ENTRIES), min_size=1, max_size=12))
+def test_every_name_as_given_is_a_form_of_its_concept(entries):
+    vocabulary = build_vocabulary(entries)
+    given_names = {entry if isinstance(entry, str) else entry[0] for entry in entries}
+    assert vocabulary.by_given().keys() == given_names
+    for name, number in vocabulary.by_given().items():
+        assert normalise(name) in vocabulary.concepts[number].forms
 
 
 def test_a_name_without_a_word_and_an_empty_vocabulary_are_refused():
     with pytest.raises(Refusal, match="concept '!!' holds no letter or digit"):
         build_vocabulary(["cat", "!!"])
+    with pytest.raises(Refusal, match="form '\\?' of concept 'cat' holds no letter or digit"):
+        build_vocabulary([("cat", "?")])
     with pytest.raises(Refusal, match="the vocabulary is empty"):
         build_vocabulary([])
 
@@ -221,16 +334,31 @@ def test_nested_pairs_are_those_where_a_form_holds_a_form():
     }
 
 
-def test_nested_pairs_equal_those_of_a_slow_search():
-    names = [" ".join(words) for n in (1, 2, 3) for words in itertools.product("xyz", repeat=n)]
-    vocabulary = build_vocabulary(names)
+def nested_slowly(vocabulary):
     forms = [[f" {form} " for form in concept.forms] for concept in vocabulary.concepts]
-    slow = {
+    return {
         (a, b)
-        for a, b in itertools.combinations(range(len(names)), 2)
+        for a, b in itertools.combinations(range(len(forms)), 2)
         if any(one in two or two in one for one in forms[a] for two in forms[b])
     }
-    assert nested_pairs(vocabulary) == slow
+
+
+def test_nested_pairs_of_all_short_names_equal_those_of_a_slow_search():
+    vocabulary = build_vocabulary(
+        [" ".join(words) for n in (1, 2, 3) for words in itertools.product("xyz", repeat=n)]
+    )
+    assert nested_pairs(vocabulary) == nested_slowly(vocabulary)
+
+
+@configure(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["x", "y", "x y", "y x z", "cat", "cats", "x cat"]), min_size=1), min_size=1
+    )
+)
+def test_nested_pairs_equal_those_of_a_slow_search(entries):
+    vocabulary = build_vocabulary(entries)
+    assert nested_pairs(vocabulary) == nested_slowly(vocabulary)
 
 
 def test_the_digest_tells_order_and_names_apart_and_no_spelling():
@@ -239,40 +367,6 @@ def test_the_digest_tells_order_and_names_apart_and_no_spelling():
     }
     assert len(digests) == 4
     assert build_vocabulary(["A_B", "C"]).sha256 in digests
-
-
-@pytest.mark.parametrize("name", ["vocabulary.txt", "vocabulary.yaml", "vocabulary.yml"])
-def test_a_vocabulary_comes_back_from_its_file(tmp_path, name):
-    vocabulary = build_vocabulary([*NAMES, "no", "5", "über mensch"])
-    save_vocabulary(tmp_path / name, vocabulary)
-    assert load_vocabulary(tmp_path / name) == vocabulary
-
-
-def test_comments_and_empty_lines_of_a_text_vocabulary_are_passed_over(tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_text("\ufeff# animals\ncat\r\n\n  dog \n")
-    assert load_vocabulary(path).names == ("cat", "dog")
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("none.txt", None, r"none\.txt cannot be read"),
-        ("words.txt", b"", r"words\.txt: the vocabulary is empty"),
-        ("words.txt", b"cat\ncats\n", r"words\.txt: concepts 'cat' and 'cats' are both written 'cats'"),
-        ("words.txt", b"caf\xe9", r"words\.txt is not UTF-8 at byte 3"),
-        ("words.yaml", b"cat: 1", r"words\.yaml holds dict, needed a list of names"),
-        ("words.yaml", b"- cat\n- no\n", r"words\.yaml has False as item 2, needed text: put it in quotes"),
-        ("words.yaml", b"- [", r"words\.yaml is no YAML"),
-        ("words.yaml", b"- !!python/object:os.system x", r"words\.yaml is no YAML"),
-    ],
-)
-def test_files_that_hold_no_vocabulary_are_refused(tmp_path, name, data, message):
-    if data is not None:
-        (tmp_path / name).write_bytes(data)
-    with pytest.raises(Refusal, match=message) as caught:
-        load_vocabulary(tmp_path / name)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_very_long_caption_is_read_in_time_that_grows_with_its_length():

@@ -370,3 +370,44 @@ def test_a_picture_whose_first_copy_is_bad_is_found_in_the_next_shard(tmp_path):
     corpus = open_corpus(tmp_path)
     assert len(corpus.shards) == 2
     assert corpus.find_pictures(["u", "x1"]) == {"u": picture(1)}
+
+
+UNNAMED = {
+    "uid": {"uid": pa.array(["a" * 32, None, "", "b" * 32, "c" * 32, b"\xff".decode("latin-1"), "d" * 32])},
+    "hash": {"hash": pa.array([1, None, 3, 4, 5, 6, 7], pa.int64())},
+    "url": {"url": ["http://a", None, "", " ", "http://b", "http://c", "http://d"]},
+}
+
+
+@pytest.mark.parametrize("ids", UNNAMED)
+@pytest.mark.parametrize("download", [False, True])
+def test_without_ids_the_same_rows_come_with_the_same_captions_and_the_same_are_set_aside(
+    tmp_path, ids, download
+):
+    captions = ["a cat", "a dog", "x" * 20_000, "\u3000", "", None, "ünï"]
+    table = pa.table({"text": captions, **UNNAMED[ids]})
+    if download:
+        state = ["success", "success", "failed_to_download", "success", "success", "success", "success"]
+        keys = ["0", "1", "2", None, "4", "5", "6"]
+        table = table.append_column("status", pa.array(state)).append_column("key", pa.array(keys))
+    pq.write_table(table, tmp_path / "part.parquet")
+    corpus = open_corpus(tmp_path)
+    named, bare = (list(corpus.scan("part", named=one)) for one in (True, False))
+    assert [batch.bad for batch in named] == [batch.bad for batch in bare]
+    assert any(batch.bad for batch in named)
+    for one, other in zip(named, bare, strict=True):
+        assert one.table["caption"].equals(other.table["caption"])
+        assert one.table.schema == other.table.schema
+        assert other.table["uid"].null_count == other.table.num_rows
+
+
+def test_with_a_subset_ids_are_read_whatever_is_asked(tmp_path):
+    uids = [f"{number:032x}" for number in range(4)]
+    pq.write_table(pa.table({"uid": uids, "text": list("abcd")}), tmp_path / "part.parquet")
+    halves = np.array([(0, 1), (0, 3), (0, 3)], dtype=[("f0", "<u8"), ("f1", "<u8")])
+    np.save(tmp_path / "subset.npy", halves)
+    (batch,) = open_corpus(tmp_path / "part.parquet", tmp_path / "subset.npy").scan(
+        "part", ["copies"], named=False
+    )
+    assert batch.table["caption"].to_pylist() == ["b", "d"]
+    assert batch.table["copies"].to_pylist() == [1, 2]

@@ -2,7 +2,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddpair.retrieval.neighbour_jobs import group_shards, merge_tops, sort_tops
+from oddpair.retrieval.neighbour_jobs import merge_tops, sort_tops
+from oddpair.retrieval.shard_groups import group_shards
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.integers(1, 20))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -136,3 +138,10 @@ def test_the_card_of_an_unsearched_corpus_claims_no_search():
     card = dict(pair_card(table_of()[0]))
     assert card["pairs without a caption that were searched"] == "0"
     assert not any(label.startswith("of these shown together") for label in card)
+
+
+def test_the_card_says_how_many_pairs_were_not_counted():
+    table, _ = table_of()
+    assert not any("not counted" in label for label, _ in pair_card(table))
+    card = dict(pair_card(replace(table, not_counted=1234)))
+    assert card["pairs not counted, of which nothing is known"] == "1,234"

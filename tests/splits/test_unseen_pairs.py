@@ -1,6 +1,7 @@
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -302,9 +303,69 @@ def test_neighbours_must_fit(changed, said):
 def test_columns_of_two_lengths_are_no_table():
     table = candidates(make_counts(np.eye(5, dtype=bool)), set())
     with pytest.raises(ValueError, match="columns differ in length"):
-        PairTable(
-            **{
-                column.name: getattr(table, column.name)[: 10 - (column.name == "b")]
-                for column in fields(table)
-            }
-        )
+        replace(table, b=table.b[:9])
+
+
+def only_among(counts: Counts, members: Sequence[int], listed: Collection[tuple[int, int]] = ()) -> Counts:
+    """The same counts, as if pairs had been counted among some concepts and where they were asked for."""
+    kept = np.array(
+        [
+            {a, b} <= set(members) or (a, b) in listed
+            for a, b in zip(counts.a.tolist(), counts.b.tolist(), strict=True)
+        ],
+        dtype=bool,
+    )
+    columns = ("a", "b", "pair_text", "pair_image", "pair_joint")
+    parts: dict[str, Any] = {
+        name: None if getattr(counts, name) is None else getattr(counts, name)[kept] for name in columns
+    }
+    return replace(counts, **parts, members=np.array(sorted(members), np.int64))
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    members=st.sets(st.integers(0, 4)),
+    asked=st.sets(st.sampled_from(list(combinations(range(5), 2)))),
+    nested=st.sets(st.sampled_from(list(combinations(range(5), 2))), max_size=3),
+    minimum=st.integers(1, 3),
+    tagged=st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_pairs_that_were_not_counted_are_left_out_and_numbered(seed, members, asked, nested, minimum, tagged):
+    rng = np.random.default_rng(seed)
+    captions = rng.random((12, 5)) < 0.4
+    whole = make_counts(captions, rng.random((12, 5)) < 0.4 if tagged else None)
+    asked = {pair for pair in asked - nested if pair in set(zip(whole.a, whole.b, strict=True))}
+    frequent = np.flatnonzero(whole.text >= minimum).tolist()
+    wanted = {pair for pair in combinations(frequent, 2) if pair not in nested}
+    known = {(a, b) for a, b in wanted if {a, b} <= members or (a, b) in asked}
+    limited = only_among(whole, members, asked)
+    if not known:
+        with pytest.raises(
+            Refusal, match=r"a pair needs two|is nested|pairs was counted: count again with a larger"
+        ):
+            candidates(limited, nested, minimum_count=minimum)
+        return
+    table = candidates(limited, nested, minimum_count=minimum)
+    everything = candidates(whole, nested, minimum_count=minimum)
+    names = {tuple(sorted((NAMES[a], NAMES[b]))) for a, b in known}
+    kept = np.array([pair in names for pair in zip(everything.a, everything.b, strict=True)])
+    assert same(table, replace(everything.select(kept), not_counted=len(wanted) - len(known)))
+    assert everything.not_counted == 0
+
+
+def test_where_no_pair_was_counted_none_is_called_unseen():
+    counts = only_among(make_counts(np.eye(5, dtype=bool)), [1])
+    with pytest.raises(
+        Refusal, match="none of their 10 pairs was counted: count again with a larger --pair-con"
+    ):
+        candidates(counts, set())
+
+
+def test_the_number_of_pairs_that_were_not_counted_comes_back_from_parquet(tmp_path):
+    table = candidates(only_among(make_counts(np.eye(5, dtype=bool)), [0, 1, 2]), set())
+    write_table(tmp_path / "pairs.parquet", table.to_table())
+    assert PairTable.from_table(read_table(tmp_path / "pairs.parquet")).not_counted == 7
+    damaged = table.to_table().replace_schema_metadata({"not_counted": "many"})
+    with pytest.raises(Refusal, match="not_counted is b'many', needed a number"):
+        PairTable.from_table(damaged)

@@ -15,10 +15,11 @@ from oddpair import files, stages
 from oddpair.commands.dedup_page import Lookup, write_page
 from oddpair.commands.sides import Side
 from oddpair.errors import Refusal
-from oddpair.progress import say, track
+from oddpair.progress import track
 from oddpair.retrieval.corpus import fingerprint
 from oddpair.retrieval.dedup import DedupPlan, Duplicates, cross_duplicates, find_duplicates, sort_by_uid
 from oddpair.retrieval.places import locate
+from oddpair.retrieval.same_encoder import require_one_encoder
 from oddpair.splits.manifest import CardRow, Manifest, write_manifest
 
 PAGE = "page.html"
@@ -107,7 +108,7 @@ def dedup_across(side: Side, tests: Side, out: Path, threshold: float, *, thread
     Raises:
         Refusal: If the folder is of another run, different models made the embeddings, or no row is left.
     """
-    _require_same_encoder(side, tests)
+    require_one_encoder(side.stored, tests.stored, (side.name, tests.name))
     origin = {**_origin(side), "against": _origin(tests)}
     if stages.begin(out, {"threshold": threshold, **origin}):
         with stages.make(out):
@@ -146,23 +147,6 @@ def dedup_across(side: Side, tests: Side, out: Path, threshold: float, *, thread
             )
             files.write_json(out / SUMMARY, summary)
     return dict(files.read_json(out / SUMMARY))
-
-
-def _require_same_encoder(side: Side, tests: Side) -> None:
-    ours, theirs = side.stored, tests.stored
-    if ours.shape[1] != theirs.shape[1]:
-        raise Refusal(
-            f"{side.name} has embeddings of dimension {ours.shape[1]}, {tests.name} of {theirs.shape[1]}: embed both "
-            "with the same model"
-        )
-    if ours.encoder and theirs.encoder and ours.encoder != theirs.encoder:
-        raise Refusal(
-            f"{side.name} was embedded by model {ours.encoder[:12]}, {tests.name} by {theirs.encoder[:12]}: embed both "
-            "with the same model"
-        )
-    if not (ours.encoder and theirs.encoder):
-        unknown = tests.name if ours.encoder else side.name
-        say(f"{unknown}: nothing tells which model made these embeddings; it is taken for the other's")
 
 
 def _origin(side: Side) -> dict[str, str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.progress import say
-from oddpair.retrieval.concepts import Vocabulary
+from oddpair.retrieval.concepts import Vocabulary, find_doubtful
 from oddpair.retrieval.corpus import Corpus, fingerprint, open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora, holds_embeddings
 from oddpair.retrieval.embed_shard import Tower
@@ -217,4 +217,19 @@ def _dimension(folder: Path, kind: Side) -> int:
 
 def vocabulary_of(path: Path | None, captions: Sequence[str], mined_words: int) -> Vocabulary:
     """Load the vocabulary file, or mine one from the captions."""
-    return load_vocabulary(path) if path else mine_vocabulary(captions, mined_words)
+    return read_vocabulary(path) if path else mine_vocabulary(captions, mined_words)
+
+
+def read_vocabulary(*sources: str | Path) -> Vocabulary:
+    """Load the union of vocabularies, and say which names captions will rarely hold."""
+    vocabulary = load_vocabulary(*sources)
+    doubtful = find_doubtful(vocabulary)
+    if doubtful:
+        shown = ", ".join(repr(name) for name in doubtful[:5]) + (
+            f" and {len(doubtful) - 5:,} more" if len(doubtful) > 5 else ""
+        )
+        say(
+            "names with brackets, slashes or commas are found only where all their words follow each other, so "
+            f"rarely: {shown}. Give such a name further forms, in a text file after tabs"
+        )
+    return vocabulary

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from oddpair import files, html, stages
-from oddpair.commands.count import Counted, count_corpus
-from oddpair.commands.read import embeddings_of
+from oddpair.commands.count import tell_left_out
+from oddpair.commands.read import embeddings_of, read_vocabulary
 from oddpair.commands.thumbnails import as_thumbnail
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import nested_pairs
 from oddpair.retrieval.corpus import Corpus, fingerprint
+from oddpair.retrieval.counting.jobs import Counted, count_corpus
+from oddpair.retrieval.counting.mined import MinedWords
+from oddpair.retrieval.counting.plan import CountPlan, TagFile
 from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
 from oddpair.splits.pairs_build import find_unseen_pairs, pair_card
 from oddpair.splits.recipes import StyleStrictRecipe, UnseenPairsRecipe
@@ -84,9 +87,12 @@ def split_pairs(
     Returns:
         The pairs and their card.
     """
-    counted = count_corpus(
-        corpus, out / "counts", vocabulary=vocabulary, tags=tags, mined_words=recipe.mined_words
+    plan = CountPlan(
+        vocabulary=read_vocabulary(vocabulary) if vocabulary else MinedWords(minimum=recipe.mined_words),
+        tags=TagFile(path=tags) if tags else None,
     )
+    counted = count_corpus(corpus, out / "counts", plan)
+    tell_left_out(corpus, out / "counts", counted)
     folder = out / "pairs"
     made_from = {"recipe": asdict(recipe), "counts": stages.digest(out / "counts")}
     if stages.begin(folder, made_from):

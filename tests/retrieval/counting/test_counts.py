@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import json
 import re
 
 import numpy as np
@@ -10,44 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as configure
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import sparse
+from tests.retrieval.counting.counted import (
+    FIELDS,
+    PAIRS,
+    VOCABULARY,
+    N,
+    assert_equal,
+    counted,
+    counted_among,
+    requests,
+    sources_of,
+    tables,
+)
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
 from oddpair.retrieval.counting.count import count
-from oddpair.retrieval.counting.counts import merge
+from oddpair.retrieval.counting.counts import merge, most_frequent
 from oddpair.retrieval.counting.counts_file import read_counts, write_counts
 from oddpair.retrieval.counting.pmi import expect_pairs, pmi
 from oddpair.retrieval.counting.tags import load_tags
 from oddpair.retrieval.mentions.find import find_mentions
-
-VOCABULARY = build_vocabulary(["cat", "tree", "pine tree", "dog", "bird"])
-N = len(VOCABULARY)
-FIELDS = ("text", "image", "joint", "a", "b", "pair_text", "pair_image", "pair_joint")
-
-tables = st.integers(0, 12).flatmap(
-    lambda rows: st.tuples(arrays(np.bool_, (rows, N)), st.none() | arrays(np.bool_, (rows, N)))
-)
-
-
-def counted(mentions, tags=None):
-    tags = None if tags is None else sparse.csr_array(tags)
-    return count(sparse.csr_array(mentions), tags, vocabulary=VOCABULARY)
-
-
-def assert_equal(first, second):
-    assert (first.names, first.vocabulary_sha256, first.n_captions) == (
-        second.names,
-        second.vocabulary_sha256,
-        second.n_captions,
-    )
-    for field in FIELDS:
-        one, two = getattr(first, field), getattr(second, field)
-        assert (one is None) == (two is None), field
-        if one is not None:
-            assert one.dtype == two.dtype == np.int64
-            assert np.array_equal(one, two), field
 
 
 @configure(max_examples=150, deadline=None)
@@ -55,7 +38,7 @@ def assert_equal(first, second):
 def test_counts_equal_those_made_row_by_row(table):
     mentions, tags = table
     found = counted(mentions, tags)
-    sources = [mentions] if tags is None else [mentions, tags, mentions & tags]
+    sources = sources_of(mentions, tags)
     pairs = [
         (a, b, *(int(np.sum(source[:, a] & source[:, b])) for source in sources))
         for a, b in itertools.combinations(range(N), 2)
@@ -106,15 +89,6 @@ def test_counts_stay_within_the_bounds_of_sets(table):
     if tags is not None:
         assert np.all(found.joint <= np.minimum(found.text, found.image))
         assert np.all(found.pair_joint <= np.minimum(found.pair_text, found.pair_image))
-
-
-@configure(max_examples=60, deadline=None)
-@given(tables)
-def test_counts_come_back_from_their_files(tmp_path_factory, table):
-    folder = tmp_path_factory.mktemp("counts")
-    found = counted(*table)
-    write_counts(folder, found)
-    assert_equal(read_counts(folder, VOCABULARY), found)
 
 
 def test_a_name_of_two_words_is_counted_no_more_often_than_each_of_them():
@@ -177,18 +151,136 @@ PART = counted(np.ones((2, N), bool), np.ones((2, N), bool))
         ({"image": None}, "given together or not at all"),
         ({"text": PART.text[1:]}, r"shape \(4,\) and int64, needed int64 for 5 concepts"),
         ({"text": PART.text.astype(np.int32)}, "int32, needed int64 for 5 concepts"),
-        ({"text": -PART.text}, "below 0 or above 2 captions"),
-        ({"n_captions": 1}, "below 0 or above 1 captions"),
+        ({"text": -PART.text}, "a count or an id of concepts is below 0"),
+        ({"n_captions": 1}, "a count of concepts is above 1 captions"),
         ({"a": PART.b, "b": PART.a}, "ids a < b < 5"),
         ({"b": PART.b + 1}, "ids a < b < 5"),
         ({field: getattr(PART, field)[::-1] for field in FIELDS[3:]}, "not sorted"),
         ({"pair_image": PART.pair_image + 1}, "pair 0 is counted 3 times, its concepts only 2 and 2 times"),
         ({"image": PART.image - 1, "pair_image": PART.pair_image - 1}, "a joint count exceeds"),
+        ({"joint": PART.joint + 1, "n_captions": 3}, "a joint count exceeds"),
+        ({"members": np.array([1, 0])}, "members need ascending ids below 5"),
+        ({"members": np.array([1, 1])}, "members need ascending ids below 5"),
+        ({"members": np.array([5])}, "members need ascending ids below 5"),
+        ({"members": np.array([-1, 2])}, "an id of members is below 0"),
     ],
 )
 def test_counts_that_contradict_themselves_are_an_error(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(PART, **changes)
+
+
+def keys_of(found):
+    return set(zip(found.a.tolist(), found.b.tolist(), strict=True))
+
+
+@configure(max_examples=120, deadline=None)
+@given(tables, st.integers(0, N), requests)
+def test_pairs_are_counted_among_the_most_frequent_and_where_they_were_asked_for(table, n, requested):
+    mentions, tags = table
+    by_count = sorted(range(N), key=lambda concept: (-int(mentions[:, concept].sum()), concept))[:n]
+    members = most_frequent(mentions.sum(axis=0, dtype=np.int64), n)
+    found = counted_among(mentions, tags, members, requested)
+    assert np.flatnonzero(found.paired).tolist() == sorted(by_count)
+    assert found.pair_concepts == (None if n == N else n)
+    sources = sources_of(mentions, tags)
+    known = {pair for pair in PAIRS if set(pair) <= set(by_count) or pair in requested}
+    first, second = np.array(PAIRS).T
+    # The order of the two says nothing.
+    assert found.counted(second, first).tolist() == [pair in known for pair in PAIRS]
+    for a, b in PAIRS:
+        if (a, b) not in known:
+            with pytest.raises(ValueError, match="was not counted: all pairs were among the"):
+                found.look_up(np.array([a]), np.array([b]))
+            continue
+        values = found.look_up(np.array([b]), np.array([a]))
+        exact = [[int(np.sum(source[:, a] & source[:, b]))] for source in sources]
+        columns = [values.text, values.image, values.joint]
+        assert [column if column is None else column.tolist() for column in columns[: len(sources)]] == exact
+        assert (values.image is None) == (tags is None)
+        assert ((a, b) in keys_of(found)) == ((a, b) in requested or any(count[0] for count in exact))
+
+
+@configure(max_examples=100, deadline=None)
+@given(tables, st.integers(0, N), requests, st.lists(st.integers(0, 12), max_size=3), st.randoms())
+def test_parts_that_counted_some_pairs_add_up_to_the_whole(table, n, requested, cuts, random):
+    mentions, tags = table
+    members = most_frequent(mentions.sum(axis=0, dtype=np.int64), n)
+    edges = [0, *sorted(min(cut, len(mentions)) for cut in cuts), len(mentions)]
+    parts = [
+        counted_among(mentions[start:end], None if tags is None else tags[start:end], members, requested)
+        for start, end in itertools.pairwise(edges)
+    ]
+    random.shuffle(parts)
+    assert_equal(merge(*parts), counted_among(mentions, tags, members, requested))
+
+
+@configure(max_examples=60, deadline=None)
+@given(tables, st.integers(1, 4))
+def test_rows_that_come_k_times_count_k_times(table, times):
+    mentions, tags = table
+    often = counted(mentions.repeat(times, axis=0), None if tags is None else tags.repeat(times, axis=0))
+    assert_equal(often, merge(*[counted(mentions, tags)] * times))
+
+
+@configure(max_examples=60, deadline=None)
+@given(tables, st.integers(0, 12))
+def test_more_captions_never_make_a_pair_unseen(table, cut):
+    mentions, _ = table
+    assert keys_of(counted(mentions[:cut])) <= keys_of(counted(mentions))
+
+
+@configure(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=8), st.none() | st.integers(0, 9))
+def test_the_most_frequent_come_with_ties_to_the_smaller_id(text, n):
+    found = most_frequent(np.array(text, np.int64), n)
+    if n is None or n >= len(text):
+        assert found is None
+    else:
+        assert found is not None
+        assert found.tolist() == sorted(sorted(range(len(text)), key=lambda i: (-text[i], i))[:n])
+
+
+def test_a_pair_that_is_none_cannot_be_looked_up():
+    found = counted(np.ones((1, N), bool))
+    for first, second in ((1, 1), (-1, 2), (0, 5)):
+        with pytest.raises(ValueError, match="a pair needs two different ids from 0 to 4"):
+            found.look_up(np.array([first]), np.array([second]))
+        with pytest.raises(ValueError, match="a pair needs two different ids from 0 to 4"):
+            found.counted(np.array([first]), np.array([second]))
+
+
+def test_a_pair_that_was_not_counted_is_named():
+    found = counted_among(np.ones((1, N), bool), None, np.array([0, 1]), [])
+    line = (
+        "the pair of 'cat' and 'dog' was not counted: all pairs were among the 2 most frequent concepts only"
+    )
+    with pytest.raises(ValueError, match=line):
+        found.look_up(np.array([0, 0]), np.array([1, 3]))
+
+
+def test_parts_of_other_plans_do_not_add_up():
+    mentions = np.ones((1, N), bool)
+    part = counted_among(mentions, None, np.array([0, 1]), [(0, 3)])
+    with pytest.raises(ValueError, match="among other concepts in some parts than in others"):
+        merge(part, counted_among(mentions, None, np.array([0, 3]), [(0, 3)]))
+    with pytest.raises(ValueError, match="a pair of rare concepts that was not counted in others"):
+        merge(part, counted_among(mentions, None, np.array([0, 1]), []))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_contradictions_are_found_wherever_pairs_are_cut_into_blocks(monkeypatch, size):
+    monkeypatch.setattr("oddpair.retrieval.counting.counts._BLOCK", size)
+    last = len(PART.a) - 1
+    wrong = PART.pair_text.copy()
+    wrong[last] += 1
+    with pytest.raises(ValueError, match=f"pair {last} is counted 3 times, its concepts only 2 and 2 times"):
+        dataclasses.replace(PART, pair_text=wrong)
+    for place in range(last):
+        swapped = np.arange(last + 1)
+        swapped[[place, place + 1]] = place + 1, place
+        with pytest.raises(ValueError, match="not sorted"):
+            dataclasses.replace(PART, a=PART.a[swapped], b=PART.b[swapped])
 
 
 def test_pmi_is_the_logarithm_of_the_ratio_to_chance_and_minus_infinity_at_no_pair():
@@ -234,56 +326,6 @@ def test_pmi_that_is_undefined_is_an_error(arguments, message):
     pair, first, second = (np.array(values, np.int64) for values in arguments[:3])
     with pytest.raises(ValueError, match=message):
         pmi(pair, first, second, n_captions=arguments[3])
-
-
-def test_the_files_hold_the_documented_columns_and_null_where_there_is_no_value(tmp_path):
-    mentions = np.array([[1, 0, 0, 1, 0], [1, 0, 0, 0, 0]], bool)
-    write_counts(tmp_path, counted(mentions))
-    singles, pairs = pq.read_table(tmp_path / "counts.parquet"), pq.read_table(tmp_path / "pairs.parquet")
-    assert singles.column_names == ["concept_id", "name", "count_text", "count_image", "count_joint"]
-    assert singles.to_pylist()[0] == {
-        "concept_id": 0,
-        "name": "cat",
-        "count_text": 2,
-        "count_image": None,
-        "count_joint": None,
-    }
-    assert pairs.to_pylist() == [
-        {"a": 0, "b": 3, "count_text": 1, "count_image": None, "count_joint": None, "pmi": 0.0}
-    ]
-    meta = json.loads((tmp_path / "meta.json").read_text())
-    assert (meta["n"], meta["vocabulary_sha256"]) == (2, VOCABULARY.sha256)
-    assert set(meta["rules"]) == {"mention", "pairs", "joint", "pmi"}
-
-
-def test_pmi_is_null_where_only_images_hold_the_pair(tmp_path):
-    write_counts(tmp_path, counted(np.zeros((1, N), bool), np.array([[1, 0, 0, 1, 0]], bool)))
-    assert pq.read_table(tmp_path / "pairs.parquet")["pmi"].to_pylist() == [None]
-
-
-def test_counts_of_another_vocabulary_are_refused(tmp_path):
-    write_counts(tmp_path, PART)
-    with pytest.raises(Refusal, match="counts another vocabulary"):
-        read_counts(tmp_path, build_vocabulary(["cat"]))
-    assert read_counts(tmp_path).names == VOCABULARY.names
-
-
-def test_files_that_contradict_each_other_are_refused(tmp_path):
-    write_counts(tmp_path, PART)
-    table = pq.read_table(tmp_path / "counts.parquet")
-    pq.write_table(table.slice(1), tmp_path / "counts.parquet")
-    with pytest.raises(Refusal, match=r"contradict themselves .*concept_id does not count up from 0"):
-        read_counts(tmp_path)
-    pq.write_table(table.slice(0, 3), tmp_path / "counts.parquet")
-    with pytest.raises(Refusal, match=r"contradict themselves .*ids a < b < 3"):
-        read_counts(tmp_path)
-    nulls = table.set_column(2, "count_text", pa.nulls(N, pa.int64()))
-    pq.write_table(nulls, tmp_path / "counts.parquet")
-    with pytest.raises(Refusal, match=r"contradict themselves .*5 nulls"):
-        read_counts(tmp_path)
-    (tmp_path / "meta.json").write_text("{}")
-    with pytest.raises(Refusal, match=r"meta\.json lacks n, tags or vocabulary_sha256"):
-        read_counts(tmp_path)
 
 
 def write_tags(path, *rows):
@@ -374,3 +416,16 @@ def test_tags_that_cannot_be_used_are_refused(tmp_path):
         load_tags(path, VOCABULARY, ["x"], 0.5)
     with pytest.raises(ValueError, match="one uid twice"):
         load_tags(path, VOCABULARY, ["x", "x"], 0.5)
+
+
+def test_a_nested_pair_is_not_counted_rather_than_seen_in_no_caption(tmp_path):
+    vocabulary = build_vocabulary(["tree", "pine tree", "cat"])
+    found = count(find_mentions(vocabulary, ["a pine tree", "a cat"]), vocabulary=vocabulary)
+    write_counts(tmp_path, found)
+    for counts in (found, merge(found, found), read_counts(tmp_path)):
+        assert counts.nested.tolist() == [1]
+        assert counts.counted(np.array([0, 0]), np.array([1, 2])).tolist() == [False, True]
+        with pytest.raises(
+            ValueError, match="'pine tree' and 'tree' was not counted: they are mentioned together by"
+        ):
+            counts.look_up(np.array([1]), np.array([0]))

@@ -33,6 +33,8 @@ from tests.retrieval.fault_matrix.runs import (
     written,
 )
 
+from oddpair import files
+
 BAD = ROWS[2]
 FIRST_TABLE = {
     "img2dataset": "00000.parquet",
@@ -51,6 +53,7 @@ PLACES: dict[str, dict[str, Any]] = {
 }
 EMBEDDED_HERE = [*PICTURES, "clip-retrieval"]
 COUNTED_HERE = ["laion", "datacomp"]
+CAPTIONED_HERE = [*COUNTED_HERE, *EMBEDDED_HERE]
 
 
 def in_layouts(name: str, layouts: Sequence[str] = EMBEDDED_HERE) -> list[Any]:
@@ -68,7 +71,7 @@ def test_a_caption_that_is_no_utf_8_is_set_aside(bench: Bench, tmp_path: Path, l
     require_quarantine(corpus, tmp_path / "out", clean, [line])
 
 
-@pytest.mark.parametrize("layout", in_layouts("31-not-utf-8", COUNTED_HERE))
+@pytest.mark.parametrize("layout", in_layouts("31-not-utf-8", CAPTIONED_HERE))
 def test_a_caption_that_is_no_utf_8_is_not_counted(tmp_path: Path, layout: str) -> None:
     corpus = written(layout, tmp_path / "corpus", rows_with(replace(BAD, caption=NO_TEXT)))
     line = {**PLACES[layout], "rows": 1, "reason": "^caption is not UTF-8$"}
@@ -85,7 +88,7 @@ def test_a_caption_of_ten_megabytes_is_cut(bench: Bench, tmp_path: Path, layout:
     require_same(corpus, tmp_path / "out", clean)
 
 
-@pytest.mark.parametrize("layout", in_layouts("32-10-megabytes", COUNTED_HERE))
+@pytest.mark.parametrize("layout", in_layouts("32-10-megabytes", CAPTIONED_HERE))
 def test_a_caption_of_ten_megabytes_is_counted_as_cut(tmp_path: Path, layout: str) -> None:
     corpus = written(layout, tmp_path / "corpus", rows_with(replace(BAD, caption=LONG_TEXT)))
     require_counted(layout, corpus, tmp_path / "out", rows_with(replace(BAD, caption=LONG_TEXT[:10_000])), [])
@@ -104,7 +107,7 @@ def test_rows_without_a_caption_are_set_aside_and_counted_apart(
     assert made.manifest["without_caption"] == 3
 
 
-@pytest.mark.parametrize("layout", in_layouts("33-null-metadata", COUNTED_HERE))
+@pytest.mark.parametrize("layout", in_layouts("33-null-metadata", CAPTIONED_HERE))
 def test_a_row_without_a_caption_is_not_counted_and_no_damage(tmp_path: Path, layout: str) -> None:
     corpus = written(layout, tmp_path / "corpus", rows_with(replace(BAD, caption=None)))
     line = {**PLACES[layout], "rows": 1, "reason": "^no caption$"}
@@ -150,6 +153,29 @@ def test_34_hostile_captions_are_escaped_on_a_terminal_and_in_a_page(tmp_path: P
     assert "of thing 6" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in page
     assert not [text for text in ("<script>alert", "<b>thing", "\x1b", "\0", "\u202e") if text in page]
+
+
+@pytest.mark.parametrize("layout", in_layouts("34-hostile", CAPTIONED_HERE))
+def test_hostile_captions_and_names_are_counted_and_escaped_in_lines_and_page(
+    tmp_path: Path, layout: str
+) -> None:
+    hostile = [replace(row, caption=text) for row, text in zip(ROWS, HOSTILE.values(), strict=False)]
+    corpus = written(layout, tmp_path / "corpus", rows_with(*hostile))
+    names = ["thing", "=cmd|\u202e", "<script>", "\x1b[2J owned\x07", "alert(1)<", "of"]
+    (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in names))
+    options = ("--vocabulary", tmp_path / "names.txt", "--out", tmp_path / "out")
+    outcome = run("count", corpus, *options)
+    assert outcome.status == 0, outcome
+    assert_printable(outcome.said)
+    page = (tmp_path / "out" / "card.html").read_text()
+    assert_printable(page)
+    assert "alert 1" in page
+    assert "<script" not in page
+    line = run("count", corpus, *options, "--json").said.splitlines()[-1]
+    assert line.isascii()
+    assert files.parse_json(line.encode())["counts"] == {
+        "thing": 6, "=cmd|\u202e": 1, "<script>": 1, "\x1b[2J owned\x07": 0, "alert(1)<": 1, "of": 1
+    }  # fmt: skip
 
 
 def cut(path: Path) -> None:

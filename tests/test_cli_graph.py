@@ -1,0 +1,176 @@
+import csv
+import json
+import re
+
+import pytest
+from scipy import sparse
+from typer.testing import CliRunner
+
+from oddpair import cli, files
+from oddpair.errors import Refusal
+from oddpair.retrieval.concepts import build_vocabulary
+from oddpair.retrieval.counting.count import count
+from oddpair.retrieval.counting.counts_file import write_counts
+from oddpair.retrieval.vocabulary_file import save_vocabulary
+
+pytestmark = pytest.mark.usefixtures("no_network")
+
+CAPTIONS = ["cat dog", "cat tree", "dog tree", "cat", "cat dog", "tree bird", "bird", "fish"]
+
+
+def run(*arguments):
+    """Run a command in this process: exit code and what it printed; a refusal is 2 and its one line."""
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, Refusal):
+        line = str(result.exception)
+        assert "\n" not in line
+        return 2, line
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+@pytest.fixture
+def counts(tmp_path):
+    """Write the counts of a few captions as ``oddpair count`` does."""
+    vocabulary = build_vocabulary(["cat", "dog", "tree", "pine tree", "bird", "fish", "unicorn"])
+    mentions = sparse.csr_array([[name in text.split() for name in vocabulary.names] for text in CAPTIONS])
+    folder = tmp_path / "counts"
+    write_counts(folder, count(mentions, vocabulary=vocabulary))
+    save_vocabulary(folder / "vocabulary.txt", vocabulary)
+    return folder
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_text("Dogs, cat\nbird, cats\nfish\tdog\nunicorn,cat\n")
+    return path
+
+
+def test_pairs_become_a_table_a_page_and_a_summary(counts, pairs, tmp_path):
+    code, said = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
+    assert (code, said.splitlines()[0]) == (
+        0,
+        "4 pairs: 1 seen together in 8 captions, 3 unseen, 0 not counted",
+    )
+    assert "of the unseen 2 supported, 1 identifiable, 1 both" in said
+    rows = files.read_table(tmp_path / "out" / "graph.parquet").to_pylist()
+    assert [(row["a"], row["b"], row["status"], row["path"]) for row in rows] == [
+        ("cat", "dog", "seen", 1),
+        ("cat", "bird", "unseen", 2),
+        ("cat", "unicorn", "unseen", None),
+        ("dog", "fish", "unseen", None),
+    ]
+    assert rows[0]["expected"] == 4 * 3 / 8
+    assert rows[0]["strongest"] == ["tree"]
+    with (tmp_path / "out" / "graph.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == list(rows[0])
+    assert [line["count_text"] for line in lines] == ["2", "0", "0", "0"]
+    assert (lines[0]["identifiable"], lines[2]["pmi"], lines[1]["pmi"]) == ("true", "", "-inf")
+    page = (tmp_path / "out" / "graph.html").read_text()
+    for words in ("arXiv:2307.05596", "necessary there", "unseen, identifiable, n = 1", "chance"):
+        assert words in page
+    assert "<script" not in page
+    assert "not counted: neither seen nor unseen" in page
+    assert "rules mentions, overlap all" in page
+
+
+def test_json_is_one_line_and_a_second_run_does_nothing(counts, pairs, tmp_path):
+    command = ("graph", counts, "--pairs", pairs, "--out", tmp_path / "out", "--json")
+    code, said = run(*command)
+    assert code == 0
+    assert said.count("\n") == 1
+    found = json.loads(said)
+    assert (found["pairs"], found["captions"], found["out"]) == (4, 8, str(tmp_path / "out"))
+    assert found["statuses"]["unseen"] == {"pairs": 3, "supported": 2, "identifiable": 1, "both": 1}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir() if path.name != ".lock"}
+    assert run(*command) == (0, said)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_another_folder_gets_the_same_bytes(counts, pairs, tmp_path):
+    for name in ("one", "other"):
+        assert run("graph", counts, "--pairs", pairs, "--out", tmp_path / name)[0] == 0
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes() or path.name == ".lock"
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(counts, pairs, tmp_path):
+    assert run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")[0] == 0
+    code, line = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out", "--minimum", 2)
+    assert code == 2
+    assert "minimum" in line
+
+
+@pytest.mark.parametrize("name", ["counts.parquet", "pairs.parquet", "meta.json", "vocabulary.txt"])
+def test_counts_that_are_not_whole_are_refused_and_nothing_is_left(counts, pairs, tmp_path, name):
+    (counts / name).unlink()
+    code, line = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
+    assert code == 2
+    assert re.search(rf"{name} does not exist: check the path, or run the step that writes it", line)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name != ".lock"]
+
+
+def test_pairs_that_the_vocabulary_lacks_are_refused_and_may_be_mended_in_the_same_folder(
+    counts, pairs, tmp_path
+):
+    command = ("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
+    pairs.write_text("cat,dgo\n")
+    assert run(*command) == (
+        2,
+        f"{pairs} line 1: concept 'dgo' is not among the 7 counted; did you mean 'dog'?",
+    )
+    pairs.write_text("tree,pine tree\n")
+    assert "are nested and no pair" in run(*command)[1]
+    pairs.write_text("cat,dog\n")
+    assert run(*command)[0] == 0
+
+
+def test_the_folder_of_the_counts_is_not_written_to(counts, pairs, tmp_path):
+    before = sorted(path.name for path in counts.iterdir())
+    code, line = run("graph", counts, "--pairs", pairs, "--out", counts)
+    assert (code, "which stay as they are: choose another --out" in line) == (2, True)
+    assert sorted(path.name for path in counts.iterdir()) == before
+    assert (
+        "does not exist: give the folder"
+        in run("graph", tmp_path / "none", "--pairs", pairs, "--out", tmp_path / "out")[1]
+    )
+    assert (
+        "none.txt does not exist"
+        in run("graph", counts, "--pairs", tmp_path / "none.txt", "--out", tmp_path / "out")[1]
+    )
+
+
+def test_a_page_of_pairs_that_nobody_sees_or_expects_is_drawn(counts, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a\tb\nunicorn\tcat\n")
+    assert run("graph", counts, "--pairs", tmp_path / "pairs.tsv", "--out", tmp_path / "out")[0] == 0
+    page = (tmp_path / "out" / "graph.html").read_text()
+    assert "unseen, not identifiable, n = 1" in page
+    assert "seen together, n" not in page
+
+
+def test_a_plot_of_very_many_pairs_says_how_many_it_leaves_out(counts, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("oddpair.commands.graph_plot._MOST_POINTS", 1)
+    assert run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")[0] == 0
+    page = (tmp_path / "out" / "graph.html").read_text()
+    assert "Not drawn, as there are so many of their kind: 1." in page
+    assert "unseen, not identifiable, n = 2" in page
+
+
+def test_counts_of_a_paper_s_rules_and_of_a_tagger_are_marked(counts, pairs, tmp_path):
+    meta = files.read_json(counts / "meta.json")
+    meta |= {
+        "counting": {"rules": "unigrams", "paper": "arXiv:2404.04125", "check": "unverified against spaCy"},
+        "tagger": {"kind": "zero-shot", "encoder": "0123<b>", "same_encoder": True},
+        "tag_threshold": 0.3,
+    }
+    files.write_json(counts / "meta.json", meta)
+    code, said = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out", "--json")
+    assert code == 0
+    assert json.loads(said)["counting"] == meta["counting"]
+    page = (tmp_path / "out" / "graph.html").read_text()
+    assert "rules unigrams, paper arXiv:2404.04125, check unverified against spaCy" in page
+    assert "kind zero-shot, encoder 0123&lt;b&gt;" in page
+    assert "the tagger is a model under evaluation" in page
