@@ -46,8 +46,8 @@ embed: $(VENV)/ready ## embed a corpus of any format: make embed CORPUS=... MODE
 	$(BIN)/oddpair embed '$(CORPUS)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
 count: OUT ?= $(WORK)/counts
-count: $(VENV)/ready ## count concepts and pairs in its captions: make count CORPUS=... OUT=...
-	$(BIN)/oddpair count '$(CORPUS)' --out $(OUT)
+count: $(VENV)/ready ## count concepts and pairs in its captions: make count CORPUS=... VOCABULARY=... OUT=...
+	$(BIN)/oddpair count '$(CORPUS)' $(if $(VOCABULARY),--vocabulary '$(VOCABULARY)') --out $(OUT) --workers $(WORKERS)
 
 search: OUT ?= $(WORK)/search.html
 search: $(VENV)/ready ## find the pictures nearest to a text or a picture: make search CORPUS=... QUERY=... OUT=page.html

@@ -14,7 +14,7 @@ Mentions = sparse.csr_array[np.bool_, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Incidence:
-    """The concepts of each row, ascending, each once.
+    """The concepts of each row, each once, in any order.
 
     Attributes:
         ends: Row ``i`` holds ``concepts[ends[i]:ends[i + 1]]``; int64, shape ``(n_rows + 1,)``, the first is 0.
@@ -35,11 +35,12 @@ class Incidence:
         return np.repeat(np.arange(len(self)), np.diff(self.ends))
 
     def to_csr(self) -> Mentions:
-        """Return the same as a boolean matrix of shape ``(n_rows, n_concepts)``."""
+        """Return the same as a boolean matrix of shape ``(n_rows, n_concepts)`` with sorted indices."""
         matrix: Mentions = sparse.csr_array(
-            (np.ones(len(self.concepts), np.bool_), self.concepts, self.ends),
+            (np.ones(len(self.concepts), np.bool_), self.concepts.copy(), self.ends),
             shape=(len(self), self.n_concepts),
         )
+        matrix.sort_indices()
         return matrix
 
 

@@ -13,7 +13,6 @@ from numba.core import types
 from numba.extending import intrinsic
 
 WINDOW = 64
-LANES = 16
 
 
 def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,19 +68,6 @@ def read_eight(typing: Any, address: Any) -> Any:
 
 
 @instruction
-def count_below(typing: Any, address: Any, value: Any) -> Any:
-    """Count those of 16 numbers that are below a value."""
-    lanes = ir.VectorType(ir.IntType(32), LANES)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = _spread(builder, lanes, arguments[1])
-        below = builder.icmp_signed("<", _load(builder, arguments[0], lanes), values)
-        return builder.zext(builder.ctpop(builder.bitcast(below, ir.IntType(LANES))), ir.IntType(64))
-
-    return types.int64(types.int64, types.int32), generate
-
-
-@instruction
 def count_zeros(typing: Any, bits: Any) -> Any:
     """Count the zeros below the lowest one; 64 if there is none."""
 
@@ -93,12 +79,6 @@ def count_zeros(typing: Any, bits: Any) -> Any:
 
 def _load(builder: Any, address: Any, kind: Any) -> Any:
     return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
-
-
-def _spread(builder: Any, lanes: Any, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(lanes, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    places = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), [0] * lanes.count)
-    return builder.shuffle_vector(one, one, places)
 
 
 def _all(lanes: Any, value: int) -> Any:

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from oddpair.retrieval.kernel.compiled import compiled
 from oddpair.retrieval.mentions.characters import MOST_GROWTH, Characters
 from oddpair.retrieval.mentions.instructions import (
-    LANES,
     WINDOW,
-    count_below,
     count_zeros,
     find_in_words,
     find_not_ascii,
@@ -67,7 +65,6 @@ def scan_captions(
     hard = np.empty(n_rows, np.int64)
     n_found, n_hard = 0, 0
     seen = np.full(tables.n_concepts, -1, np.int32)
-    few = np.empty(LANES, np.int32)
     folded = len(characters.alone) == 0
     slots, records = tables.slots, tables.records
     edges, nodes, further = tables.edges, tables.nodes, tables.further
@@ -95,14 +92,11 @@ def scan_captions(
             start, lower = np.int64(scratch.ctypes.data), _ZERO
             end = start + size
         # No caption has more words than this, and at each of them no more forms end than words are in the longest.
-        room = LANES + min(
-            ((end - start) // 2 + 1) * tables.most_words * tables.most_owners, tables.n_concepts
-        )
+        room = min(((end - start) // 2 + 1) * tables.most_words * tables.most_owners, tables.n_concepts)
         if n_found + room >= len(concepts):
             more = np.empty(2 * (n_found + room), np.int32)
             more[:n_found] = concepts[:n_found]
             concepts = more
-        begin_found = n_found
         n_spans, n_paths, position = 0, 0, np.int32(0)
         # A window begins at ``place``; ``bits`` are its words that were not looked at yet, ``ahead`` is the next one's.
         place, ahead, bits = start, start, _ZERO
@@ -203,7 +197,6 @@ def scan_captions(
         if longest:
             for span in range(_drop_inner(spans, n_spans)):
                 n_found = _emit(int(spans[span, 2]), row, tables, seen, concepts, n_found)
-        _sort(concepts, begin_found, n_found, few)
         ends[row + 1] = n_found
     # What was read by its address lives until here.
     scratch[0] = 0
@@ -360,18 +353,3 @@ def _drop_inner(spans: NDArray[np.int32], n_spans: int) -> int:
     for place in range(kept, n_spans):
         spans[place - kept] = spans[place]
     return n_spans - kept
-
-
-@compiled()
-def _sort(concepts: NDArray[np.int32], begin: int, end: int, few: NDArray[np.int32]) -> None:
-    """Sort a part of an array without repetition; what stands behind it is overwritten."""
-    if end - begin > LANES:
-        concepts[begin:end].sort()
-    elif end - begin > 1:
-        # The place of each is the number of those below it.
-        for place in range(LANES):
-            concepts[end + place] = _MOST
-        for place in range(LANES):
-            few[place] = concepts[begin + place]
-        for place in range(end - begin):
-            concepts[begin + count_below(np.int64(few.ctypes.data), few[place])] = few[place]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from oddpair import files
@@ -19,11 +17,10 @@ from oddpair.retrieval.embed import EmbedTask, embed_corpora, holds_embeddings
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.embeddings import Embeddings, load_embeddings
 from oddpair.retrieval.encoder import Encoder
-from oddpair.retrieval.mining import mine_vocabulary
 from oddpair.retrieval.models import identify_model
 from oddpair.retrieval.probe import PROBES, check_encoder
 from oddpair.retrieval.repeats import count_repeats
-from oddpair.retrieval.samples import NO_CAPTION, REPEATED, Bad, EmbeddedSource, Vectors
+from oddpair.retrieval.samples import EmbeddedSource, Vectors
 from oddpair.retrieval.stored import Side, StoredRows, open_stored
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.retrieval.vocabulary_file import load_vocabulary
@@ -41,22 +38,6 @@ def embeddings_folder(corpus: Corpus, model: str, pretrained: str | None, *, bes
     """Return where a verb that was not told looks for embeddings, beside its output: one folder a corpus and model."""
     marks = f"{fingerprint(corpus)[:12]}-{files.digest(identify_model(model, pretrained))[:8]}"
     return beside.parent / "embeddings" / f"{corpus.name}-{marks}"
-
-
-def metadata_of(corpus: Corpus, columns: Sequence[str] = ()) -> tuple[pa.Table, tuple[Bad, ...]]:
-    """Read a corpus's rows without their pictures, and say how many were set aside; give both."""
-    table, bad = corpus.collect(columns)
-    silent = sum(line.rows for line in bad if line.reason == NO_CAPTION)
-    if silent:
-        say(f"{corpus.root}: {silent:,} of {len(corpus):,} rows have no caption and are left out")
-    damaged = [line for line in bad if line.reason not in (NO_CAPTION, REPEATED)]
-    if damaged:
-        first, rows = damaged[0], sum(line.rows for line in damaged)
-        say(
-            f"{corpus.root}: {rows:,} of {len(corpus):,} rows are damaged and left out, the first in {first.file}: "
-            f"{first.reason}"
-        )
-    return table, bad
 
 
 def embeddings_of(
@@ -213,11 +194,6 @@ def _read_some(folder: Path, kind: Side, rows: IntArray) -> NDArray[np.float32]:
 
 def _dimension(folder: Path, kind: Side) -> int:
     return int(files.read_json(folder / "manifest.json")["dimensions"].get(kind, 0))
-
-
-def vocabulary_of(path: Path | None, captions: Sequence[str], mined_words: int) -> Vocabulary:
-    """Load the vocabulary file, or mine one from the captions."""
-    return read_vocabulary(path) if path else mine_vocabulary(captions, mined_words)
 
 
 def read_vocabulary(*sources: str | Path) -> Vocabulary:

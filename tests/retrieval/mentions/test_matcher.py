@@ -27,12 +27,16 @@ rules = pytest.mark.parametrize("overlap", ["all", "longest"])
 
 
 def lists(incidence):
-    """The concepts of each row."""
+    """The concepts of each row, ascending; each is there once."""
     assert incidence.ends.dtype == np.int64
     assert incidence.concepts.dtype == np.int32
     assert incidence.ends[0] == 0
     assert incidence.ends[-1] == len(incidence.concepts)
-    return [row.tolist() for row in np.split(incidence.concepts, incidence.ends[1:-1])][: len(incidence)]
+    rows = [sorted(row.tolist()) for row in np.split(incidence.concepts, incidence.ends[1:-1])][
+        : len(incidence)
+    ]
+    assert all(len(row) == len(set(row)) for row in rows)
+    return rows
 
 
 def named(kind, forms_of_concepts, *captions, overlap="all"):
