@@ -14,7 +14,8 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.counting.finding import Finding
 from oddpair.retrieval.counting.pair_counter import PairCounter
-from oddpair.retrieval.counting.partials import RowRecord, join_pairs, write_pairs, write_record
+from oddpair.retrieval.counting.pair_sums import join_kinds, write_sums
+from oddpair.retrieval.counting.partials import RowRecord, write_record
 from oddpair.retrieval.counting.plan import TagFile
 from oddpair.retrieval.counting.pmi import IntArray
 from oddpair.retrieval.counting.postings import PostingsBuilder, write_postings
@@ -211,8 +212,8 @@ class _Sums:
             shards = job.shards
             write_postings(shards.out, shards.first_shard, shards.n_shards, text, image[0] if image else None)
         if self._pairs:
-            listed = [counter.pairs() for counter in self._pairs]
-            write_pairs(job.pair_sums, join_pairs(listed, self._n_concepts))
+            blocks = zip(*(counter.blocks() for counter in self._pairs), strict=True)
+            write_sums(job.pair_sums, map(join_kinds, blocks), n_kinds=len(self._pairs))
 
 
 @contextmanager

@@ -5,18 +5,18 @@ Counts of parts of a corpus add up to the counts of the whole. A frequency is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from oddpair.errors import Refusal
-from oddpair.files import atomic, read_json, read_table, write_json, write_table
+from oddpair.files import read_json, read_table, write_json, write_table
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.counting.counts import Counts, most_frequent
+from oddpair.retrieval.counting.pair_sums import PairSums, write_tables
 from oddpair.retrieval.counting.pmi import IntArray, pmi
 
 _COLUMNS = ("count_text", "count_image", "count_joint")
@@ -25,7 +25,6 @@ _PAIR_SCHEMA = pa.schema(
 )
 # Pairs are written so many at a time, which bounds what it takes of memory.
 _BLOCK = 1 << 20
-_ROWS_PER_GROUP = 1 << 16
 
 RULES = {
     "mention": "as 'counting' says. Its rules 'mentions': the words of one of the concept's forms, one after the other, "
@@ -50,7 +49,13 @@ _KINDS = {
 }
 
 
-def write_counts(folder: Path, counts: Counts, made: Mapping[str, Any] | None = None) -> None:
+def write_counts(
+    folder: Path,
+    counts: Counts,
+    made: Mapping[str, Any] | None = None,
+    *,
+    pairs: Iterable[PairSums] | None = None,
+) -> int:
     """Write ``counts.parquet``, ``pairs.parquet`` and ``meta.json``; PMI is null where it is undefined.
 
     Beside them ``nested.parquet`` lists the pairs ``a < b`` that are none by the rules of the count.
@@ -60,6 +65,10 @@ def write_counts(folder: Path, counts: Counts, made: Mapping[str, Any] | None = 
         counts: Of a whole corpus.
         made: How they were made, for ``meta.json`` as it is: ``counting``, as the finder describes itself, by default
             ``{"rules": "mentions", "overlap": "all"}``; ``tagger`` and ``tag_threshold`` where images are tagged.
+        pairs: The pairs, some at a time and in ascending order, of counts that list none: there may be many.
+
+    Returns:
+        The number of pairs.
 
     Raises:
         ValueError: If the members of the counts are not the most frequent concepts, which is how a reader finds them,
@@ -74,10 +83,10 @@ def write_counts(folder: Path, counts: Counts, made: Mapping[str, Any] | None = 
         "n": counts.n_captions,
         "vocabulary_sha256": counts.vocabulary_sha256,
         "concepts": len(counts.names),
-        "pairs": len(counts.a),
         "pair_concepts": counts.pair_concepts,
         "tags": counts.image is not None,
         "rules": RULES,
+        "pairs": 0,
     }
     twice = sorted(set(meta) & set(made or ()))
     if twice:
@@ -92,20 +101,10 @@ def write_counts(folder: Path, counts: Counts, made: Mapping[str, Any] | None = 
     write_table(folder / "counts.parquet", pa.table(singles))
     nested = {"a": counts.nested // len(counts.names), "b": counts.nested % len(counts.names)}
     write_table(folder / "nested.parquet", pa.table({name: pa.array(ids) for name, ids in nested.items()}))
-    with (
-        atomic(folder / "pairs.parquet") as temporary,
-        pq.ParquetWriter(
-            temporary,
-            _PAIR_SCHEMA,
-            version="2.6",
-            compression="zstd",
-            compression_level=3,
-            write_page_checksum=True,
-        ) as writer,
-    ):
-        for table in _pair_tables(counts):
-            writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+    tables = (_pair_table(counts, block) for block in (_blocks(counts) if pairs is None else pairs))
+    n_pairs = meta["pairs"] = write_tables(folder / "pairs.parquet", _PAIR_SCHEMA, tables)
     write_json(folder / "meta.json", {"counting": _COUNTING, **(made or {}), **meta})
+    return n_pairs
 
 
 def read_counts(folder: Path, vocabulary: Vocabulary | None = None) -> Counts:
@@ -176,24 +175,34 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return dict(meta)
 
 
-def _pair_tables(counts: Counts) -> Iterator[pa.Table]:
+def _blocks(counts: Counts) -> Iterator[PairSums]:
+    kinds = [kind for kind in (counts.pair_text, counts.pair_image, counts.pair_joint) if kind is not None]
     for start in range(0, len(counts.a), _BLOCK):
         block = slice(start, start + _BLOCK)
-        a, b, together = counts.a[block], counts.b[block], counts.pair_text[block]
-        first, second = counts.text[a], counts.text[b]
-        defined = (first > 0) & (second > 0)
-        values = np.zeros(len(a))
-        if defined.any():
-            values[defined] = pmi(together[defined], first[defined], second[defined], counts.n_captions)
-        columns = [
-            pa.array(a),
-            pa.array(b),
-            pa.array(together),
-            _column(None if counts.pair_image is None else counts.pair_image[block], len(a)),
-            _column(None if counts.pair_joint is None else counts.pair_joint[block], len(a)),
-            pa.array(values, mask=~defined),
-        ]
-        yield pa.table(columns, schema=_PAIR_SCHEMA)
+        yield PairSums(
+            keys=counts.a[block] * len(counts.names) + counts.b[block],
+            counts=np.stack([kind[block] for kind in kinds]),
+        )
+
+
+def _pair_table(counts: Counts, block: PairSums) -> pa.Table:
+    a, b = np.divmod(block.keys, len(counts.names))
+    together, *others = block.counts
+    image, joint = others or (None, None)
+    first, second = counts.text[a], counts.text[b]
+    defined = (first > 0) & (second > 0)
+    values = np.zeros(len(a))
+    if defined.any():
+        values[defined] = pmi(together[defined], first[defined], second[defined], counts.n_captions)
+    columns = [
+        pa.array(a),
+        pa.array(b),
+        pa.array(together),
+        _column(image, len(a)),
+        _column(joint, len(a)),
+        pa.array(values, mask=~defined),
+    ]
+    return pa.table(columns, schema=_PAIR_SCHEMA)
 
 
 def _read_kinds(path: Path, *, tags: bool) -> tuple[IntArray, IntArray | None, IntArray | None]:

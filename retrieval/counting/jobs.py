@@ -28,13 +28,11 @@ from oddpair.retrieval.counting.count_shards import (
 from oddpair.retrieval.counting.counts import Counts, most_frequent
 from oddpair.retrieval.counting.counts_file import read_counts, read_meta, write_counts
 from oddpair.retrieval.counting.mined import count_words_of
+from oddpair.retrieval.counting.pair_sums import PairSums, merge_sums
 from oddpair.retrieval.counting.partials import (
-    PairSums,
     RowRecord,
-    add_pairs,
     add_records,
     join_files,
-    read_pairs,
     read_record,
 )
 from oddpair.retrieval.counting.plan import CountPlan, check_tags
@@ -202,13 +200,13 @@ class _Run:
         # It says that all else is there, which may not stay so.
         (self.out / SUMMARY).unlink(missing_ok=True)
         vocabulary = self._settle_vocabulary()
-        record, counts = self._count(vocabulary)
-        write_counts(self.out, counts, made=self._describe(vocabulary))
+        record, counts, pairs = self._count(vocabulary)
+        n_pairs = write_counts(self.out, counts, made=self._describe(vocabulary), pairs=pairs)
         save_vocabulary(self.out / VOCABULARY, vocabulary)
         join_files(self.out / QUARANTINE, [part.part("quarantine", "jsonl") for part in self.shards])
         if self.plan.postings:
             write_index(self.out, self.made_from, self.corpus.shards, record.rows)
-        self._write_summary(record, counts)
+        self._write_summary(record, counts, n_pairs)
 
     def _settle_vocabulary(self) -> Vocabulary:
         path, wanted = self.parts / VOCABULARY, self.plan.vocabulary
@@ -223,7 +221,8 @@ class _Run:
                 save_vocabulary(path, wanted.choose(words))
         return load_vocabulary(path)
 
-    def _count(self, vocabulary: Vocabulary) -> tuple[RowRecord, Counts]:
+    def _count(self, vocabulary: Vocabulary) -> tuple[RowRecord, Counts, Iterator[PairSums]]:
+        """Count, and give what was counted but for the pairs, which come some at a time."""
         most = self.plan.pair_concepts
         with self._discarding():
             pairs = self._plan_pairs(vocabulary)
@@ -238,10 +237,8 @@ class _Run:
         if not in_one_pass and members is not None:
             files.write_array(self.parts / _MEMBERS, members)
             jobs = self._run("count pairs", vocabulary, singles=False, pairs=pairs)
-        sums = reduce_partials(read_pairs, [job.pair_sums for job in jobs], add_pairs)
-        return record, _join(
-            vocabulary, record.captions, singles, sums, members, files.read_array(pairs.nested)
-        )
+        counts = _join(vocabulary, record.captions, singles, members, files.read_array(pairs.nested))
+        return record, counts, merge_sums([job.pair_sums for job in jobs])
 
     def _plan_pairs(self, vocabulary: Vocabulary) -> PairFiles:
         plan = self.plan
@@ -298,7 +295,7 @@ class _Run:
             made |= {"tagger": tags.tagger, "tag_threshold": threshold}
         return made
 
-    def _write_summary(self, record: RowRecord, counts: Counts) -> None:
+    def _write_summary(self, record: RowRecord, counts: Counts, n_pairs: int) -> None:
         kept = sum(record.rows)
         files.write_json(
             self.out / SUMMARY,
@@ -313,7 +310,7 @@ class _Run:
                 "outside_subset": len(self.corpus) - kept - sum(record.quarantined.values()),
                 "tagged": record.tagged if self.plan.tags else None,
                 "named": int(np.count_nonzero(counts.text)),
-                "pairs": len(counts.a),
+                "pairs": n_pairs,
             },
         )
 
@@ -352,11 +349,10 @@ def _join(
     vocabulary: Vocabulary,
     captions: int,
     singles: IntArray,
-    pairs: PairSums,
     members: IntArray | None,
     nested: IntArray,
 ) -> Counts:
-    is_tagged = len(singles) == 3
+    is_tagged, nothing = len(singles) == 3, np.zeros(0, np.int64)
     return Counts(
         names=vocabulary.names,
         vocabulary_sha256=vocabulary.sha256,
@@ -364,11 +360,11 @@ def _join(
         text=singles[0],
         image=singles[1] if is_tagged else None,
         joint=singles[2] if is_tagged else None,
-        a=pairs.keys // len(vocabulary),
-        b=pairs.keys % len(vocabulary),
-        pair_text=pairs.counts[0],
-        pair_image=pairs.counts[1] if is_tagged else None,
-        pair_joint=pairs.counts[2] if is_tagged else None,
+        a=nothing,
+        b=nothing,
+        pair_text=nothing,
+        pair_image=nothing if is_tagged else None,
+        pair_joint=nothing if is_tagged else None,
         members=members,
         nested=nested,
     )

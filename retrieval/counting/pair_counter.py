@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import cache
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,8 @@ from oddpair.retrieval.mentions.incidence import Incidence
 
 # What a cell holds. None grows by more than 1 a row.
 _MOST_ROWS = 2**32 - 1
+# Cells that are listed at a time.
+_CELLS_AT_ONCE = 1 << 20
 
 
 class PairCounter:
@@ -94,7 +97,7 @@ class PairCounter:
             self._make_room(other._rows_in_cells)
         else:
             cells = self._spill()
-        for first, seconds, counts in other._found():
+        for first, seconds, counts in other._found(0, len(self._plan.members)):
             cells[_cells_of(self._rank[first], self._rank[seconds])] += counts.astype(cells.dtype)
         self._owned += other._owned
 
@@ -110,20 +113,44 @@ class PairCounter:
         >>> [column.tolist() for column in counter.pairs()]
         [[0, 0, 1], [1, 3, 2], [2, 1, 0]]
         """
+        found = list(self.blocks())
+        keys, counts = (np.concatenate(part) for part in zip(*found, strict=True))
+        first = keys // self._plan.n_concepts
+        keys -= first * self._plan.n_concepts
+        return first, keys, counts
+
+    def blocks(self) -> Iterator[tuple[IntArray, IntArray]]:
+        """List the same as ``pairs``, some at a time; counters of one plan break off at the same pairs.
+
+        Yields:
+            Keys ``a * n_concepts + b``, ascending, and the rows of each; int64.
+        """
+        members, n_concepts = self._plan.members, self._plan.n_concepts
+        # Cells of each member with those behind it.
+        cells = np.arange(len(members) - 1, -1, -1, dtype=np.int64)
+        block = (np.cumsum(cells) - cells) // _CELLS_AT_ONCE
+        starts = np.unique(block, return_index=True)[1]
+        low = 0
+        for start, stop in pairwise([*starts.tolist(), len(members)] if len(members) else [0, 0]):
+            high = int(members[stop]) * n_concepts if stop < len(members) else n_concepts**2
+            yield self._complete(*self._list_found(start, stop), low, high)
+            low = high
+
+    def _complete(self, keys: IntArray, counts: IntArray, low: int, high: int) -> tuple[IntArray, IntArray]:
+        """Take out nested pairs and put in those that were asked for, from one key up to another."""
         plan = self._plan
-        keys, counts = self._list_found()
-        places, there = _find(keys, plan.nested)
+        places, there = _find(keys, _between(plan.nested, low, high))
         if there.any():
             keys, counts = np.delete(keys, places[there]), np.delete(counts, places[there])
-        places, there = _find(keys, plan.requested)
+        requested = _between(plan.requested, low, high)
+        places, there = _find(keys, requested)
         if not there.all():
-            further, places = plan.requested[~there], places[~there]
+            further, places = requested[~there], places[~there]
             met = np.zeros(len(further), np.int64)
-            met[np.searchsorted(further, plan.owned)] = self._owned
+            owned = np.flatnonzero((plan.owned >= low) & (plan.owned < high))
+            met[np.searchsorted(further, plan.owned[owned])] = self._owned[owned]
             keys, counts = np.insert(keys, places, further), np.insert(counts, places, met)
-        first = keys // plan.n_concepts
-        keys -= first * plan.n_concepts
-        return first, keys, counts
+        return keys, counts
 
     def _add_rows(self, ends: IntArray, concepts: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         loops, plan = load_loops(), self._plan
@@ -159,30 +186,26 @@ class PairCounter:
         self._rows_in_cells = 0
         return self._spilled
 
-    def _found(self) -> Iterator[tuple[int, IntArray, IntArray]]:
-        """Yield the members in the order of their ids, the larger members that each met, and how often."""
+    def _found(self, start: int, stop: int) -> Iterator[tuple[int, IntArray, IntArray]]:
+        """Yield some members in the order of their ids, the larger members that each met, and how often."""
         if self._rank is None:
             return
         members = self._plan.members
         ranks = self._rank[members]
-        for place, first in enumerate(members.tolist()):
+        for place in range(start, stop):
             cells = _cells_of(ranks[place], ranks[place + 1 :])
             counts = self._cells[cells].astype(np.int64)
             if self._spilled is not None:
                 counts += self._spilled[cells]
             met = np.flatnonzero(counts)
-            yield first, members[place + 1 :][met], counts[met]
+            yield int(members[place]), members[place + 1 :][met], counts[met]
 
-    def _list_found(self) -> tuple[IntArray, IntArray]:
-        n = np.count_nonzero(self._cells if self._spilled is None else self._spilled + self._cells)
-        keys, counts = np.empty(n, np.int64), np.empty(n, np.int64)
-        start = 0
-        for first, seconds, met in self._found():
-            stop = start + len(seconds)
-            np.add(seconds, first * self._plan.n_concepts, out=keys[start:stop])
-            counts[start:stop] = met
-            start = stop
-        return keys, counts
+    def _list_found(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+        keys, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for first, seconds, met in self._found(start, stop):
+            keys.append(seconds + first * self._plan.n_concepts)
+            counts.append(met)
+        return np.concatenate(keys), np.concatenate(counts)
 
 
 def nested_keys(pairs: Collection[tuple[int, int]], n_concepts: int) -> IntArray:
@@ -226,6 +249,11 @@ def _meet(
     upper = sparse.coo_array(sparse.triu(rows.T @ rows, k=1))
     i, j = (axis.astype(np.int64) for axis in upper.coords)
     return i, j, upper.data
+
+
+def _between(keys: IntArray, low: int, high: int) -> IntArray:
+    start, stop = np.searchsorted(keys, [low, high])
+    return keys[start:stop]
 
 
 def _cells_of(one: NDArray[Any], other: NDArray[Any]) -> IntArray:

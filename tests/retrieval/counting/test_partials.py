@@ -1,72 +1,11 @@
-from collections import Counter
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oddpair.retrieval.counting.partials import (
-    PairSums,
-    RowRecord,
-    add_pairs,
-    add_records,
-    join_files,
-    join_pairs,
-    read_pairs,
-    read_record,
-    write_pairs,
-    write_record,
-)
+from oddpair.retrieval.counting.partials import RowRecord, add_records, join_files, read_record, write_record
 from oddpair.retrieval.counting.rows import repeat_rows
 from oddpair.retrieval.mentions.incidence import from_lists
-
-PARTS = st.lists(st.dictionaries(st.integers(0, 40), st.integers(0, 5), max_size=8), min_size=1, max_size=5)
-
-
-def as_sums(part):
-    keys = sorted(part)
-    return PairSums(keys=np.array(keys, np.int64), counts=np.array([[part[key] for key in keys]], np.int64))
-
-
-@given(PARTS)
-def test_parts_add_up_in_any_order(parts):
-    total: Counter[int] = Counter()
-    for part in parts:
-        total.update(part)
-    # Counter.update keeps what adds up to 0, as pairs that were asked for are kept.
-    for order in (parts, parts[::-1]):
-        found = as_sums(order[0])
-        for part in order[1:]:
-            found = add_pairs(found, as_sums(part))
-        assert found.keys.tolist() == sorted(total)
-        assert found.counts.tolist() == [[total[key] for key in sorted(total)]]
-
-
-def test_adding_leaves_the_parts_as_they_were():
-    one, other = as_sums({1: 2, 3: 4}), as_sums({1: 1})
-    add_pairs(one, other)
-    assert one.counts.tolist() == [[2, 4]]
-    assert other.counts.tolist() == [[1]]
-
-
-@settings(max_examples=30)
-@given(
-    st.lists(st.dictionaries(st.integers(0, 40), st.integers(0, 2**40), max_size=8), min_size=1, max_size=3)
-)
-def test_pairs_come_back_from_disk(tmp_path_factory, kinds):
-    path = tmp_path_factory.getbasetemp() / "pairs.parquet"
-    listed = [
-        (
-            *np.divmod(np.array(sorted(kind), np.int64), 7),
-            np.array([kind[key] for key in sorted(kind)], np.int64),
-        )
-        for kind in kinds
-    ]
-    sums = join_pairs(listed, n_concepts=7)
-    write_pairs(path, sums)
-    found = read_pairs(path)
-    assert found.keys.tolist() == sums.keys.tolist() == sorted(set().union(*kinds))
-    assert found.counts.tolist() == [[kind.get(key, 0) for key in found.keys.tolist()] for kind in kinds]
 
 
 def test_records_add_up_and_come_back_from_disk(tmp_path):
