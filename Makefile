@@ -17,7 +17,7 @@ THRESHOLD ?= 0.95
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed count search index neighbours dedup splits doctor test lint perf faults interop dist clean
+.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup splits doctor test lint perf faults interop dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,21 @@ embed: $(VENV)/ready ## embed a corpus of any format: make embed CORPUS=... MODE
 
 count: OUT ?= $(WORK)/counts
 count: $(VENV)/ready ## count concepts and pairs in its captions: make count CORPUS=... VOCABULARY=... OUT=...
-	$(BIN)/oddpair count '$(CORPUS)' $(if $(VOCABULARY),--vocabulary '$(VOCABULARY)') --out $(OUT) --workers $(WORKERS)
+	$(BIN)/oddpair count '$(CORPUS)' $(if $(VOCABULARY),--vocabulary '$(VOCABULARY)') --postings --out $(OUT) --workers $(WORKERS)
+
+samples: COUNTS ?= $(WORK)/counts
+samples: OUT ?= $(WORK)/samples.html
+samples: $(VENV)/ready ## the samples that hold some concepts: make samples CORPUS=... COUNTS=... CONCEPTS='cat dog' OUT=page.html
+	$(BIN)/oddpair samples $(COUNTS) $(CONCEPTS) --corpus '$(CORPUS)' --out $(OUT)
+
+graph: COUNTS ?= $(WORK)/counts
+graph: OUT ?= $(WORK)/graph
+graph: $(VENV)/ready ## what the seen pairs say of a test set's pairs: make graph COUNTS=... PAIRS=pairs.txt OUT=...
+	$(BIN)/oddpair graph $(COUNTS) --pairs '$(PAIRS)' --out $(OUT)
+
+tag: OUT ?= $(WORK)/tags
+tag: $(VENV)/ready ## zero-shot image tags: make tag CORPUS=... VOCABULARY=... MODEL=... PRETRAINED=... OUT=...
+	$(BIN)/oddpair tag '$(CORPUS)' --vocabulary '$(VOCABULARY)' --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
 search: OUT ?= $(WORK)/search.html
 search: $(VENV)/ready ## find the pictures nearest to a text or a picture: make search CORPUS=... QUERY=... OUT=page.html

@@ -264,11 +264,11 @@ def test_a_folder_that_is_not_whole_is_refused(corpus, tmp_path, damage, found):
 
 
 def test_what_cannot_be_answered_is_refused(corpus, counts, tmp_path):
-    with pytest.raises(Refusal, match=r"no concept 'dgo'; did you mean 'dog'\?"):
+    with pytest.raises(Refusal, match=r"concept 'dgo' is not among the 6 counted; did you mean 'dog'\?"):
         run(counts, "dgo")
-    with pytest.raises(Refusal, match=r"no concept '!!'; give one of its vocabulary\.txt"):
+    with pytest.raises(Refusal, match=r"concept '!!' is not among the 6 counted: give one of the vocabulary"):
         run(counts, "!!")
-    with pytest.raises(Refusal, match="'Axes' is a form of several concepts, 'ax', 'axis'"):
+    with pytest.raises(Refusal, match="'Axes' is ambiguous, a form of 'ax', 'axis'"):
         run(counts, "Axes")
     for option in ("--out", "--uids", "--split", "--subset"):
         with pytest.raises(Refusal, match=f"{option} needs --corpus"):

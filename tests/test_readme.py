@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from oddpair import cli, files
 from oddpair.demo.numbers import show_estimate, show_number
+from oddpair.retrieval.counting.counts_file import read_counts
 
 
 @pytest.fixture(scope="module")
@@ -170,19 +171,27 @@ def test_what_the_pages_do_with_a_corpus_can_be_done_in_their_order(readme, root
     commands = ["oddpair embed shards --out emb", *section.strip().splitlines()]
     verbs = [command.split()[1] for command in commands]
     searches = ["search", "neighbours", "dedup", "index"]
-    assert verbs == ["embed", "count", *searches, "split", "split", "verify", "export"]
+    assert verbs == ["embed", "count", "samples", "graph", *searches, "split", "split", "verify", "export"]
+    (tmp_path / "words.txt").write_text("clock\ndrum\ntree\nwhale\n")
+    (tmp_path / "pairs.txt").write_text("clock\tdrum\ntree\twhale\n")
     for command in commands:
         run_in(tmp_path, command, monkeypatch)
     assert (tmp_path / "search.html").read_text().count("<img") == 10
     assert files.read_json(tmp_path / "exported" / "sizes.json")
-    example = (root / "docs" / "search.md").read_text(encoding="utf-8").split("```python")[1].split("```")[0]
-    ran = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.split()[-1] == "100"
+    said = {}
+    for page in ("search", "counting"):
+        text = (root / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        example = text.split("```python")[1].split("```")[0]
+        ran = subprocess.run(
+            [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        said[page] = ran.stdout
+    assert said["search"].split()[-1] == "100"
+    together = int(files.parse_json(said["counting"].split("]")[0].encode()[1:]))
+    assert together == read_counts(tmp_path / "counts").pair_text[0] > 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/corpora.md", "docs/search.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/corpora.md", "docs/search.md", "docs/counting.md"])
 def test_every_option_that_is_told_of_is_there(root, page):
     import typer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,11 @@ import pyarrow as pa
 
 from oddpair.errors import Refusal
 from oddpair.files import read_table
+from oddpair.retrieval.concept_names import ConceptNames
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.counting.pmi import IntArray
-from oddpair.retrieval.words import normalise
 
 _LONGEST_TOLD = 60
-_MOST_TOLD = 3
 
 
 def load_pairs(path: Path, vocabulary: Vocabulary) -> IntArray:
@@ -41,11 +39,11 @@ def load_pairs(path: Path, vocabulary: Vocabulary) -> IntArray:
             several, is paired with itself, or one of the two is written inside the other.
     """
     path = Path(path)
-    resolver = _Resolver(vocabulary)
+    names = ConceptNames(vocabulary)
     found: dict[tuple[int, int], None] = {}
     for place, first, second in _read(path):
         try:
-            pair = sorted((resolver.resolve(first), resolver.resolve(second)))
+            pair = sorted((names.find(first), names.find(second)))
             if (pair[0], pair[1]) not in found:
                 _refuse_nested(vocabulary, pair[0], pair[1])
         except Refusal as refusal:
@@ -54,38 +52,6 @@ def load_pairs(path: Path, vocabulary: Vocabulary) -> IntArray:
     if not found:
         raise Refusal(f"{path} holds no pair: write two concepts a line, with a tab or a comma between them")
     return np.array(sorted(found), np.int64)
-
-
-class _Resolver:
-    """From the spelling of a concept to its id; each spelling is looked up once."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._named = {name: number for number, name in enumerate(vocabulary.names)}
-        self._known: dict[str, int] = {}
-        self._written: dict[str, list[int]] = {}
-        for number, concept in enumerate(vocabulary.concepts):
-            for form in concept.forms:
-                self._written.setdefault(form, []).append(number)
-
-    def resolve(self, spelling: str) -> int:
-        if spelling not in self._known:
-            self._known[spelling] = self._find(spelling)
-        return self._known[spelling]
-
-    def _find(self, spelling: str) -> int:
-        form = normalise(spelling)
-        if form in self._named:
-            return self._named[form]
-        owners = self._written.get(form, [])
-        if len(owners) == 1:
-            return owners[0]
-        if owners:
-            told = ", ".join(repr(self._vocabulary.names[owner]) for owner in owners[:_MOST_TOLD])
-            raise Refusal(f"{_short(spelling)} is ambiguous, a form of {told}: give the name of one of them")
-        near = difflib.get_close_matches(form[:_LONGEST_TOLD], self._written, n=1) if form else []
-        hint = f"; did you mean {near[0]!r}?" if near else ": add it to the vocabulary and count again"
-        raise Refusal(f"concept {_short(spelling)} is not among the {len(self._vocabulary):,} counted{hint}")
 
 
 def _refuse_nested(vocabulary: Vocabulary, first: int, second: int) -> None:

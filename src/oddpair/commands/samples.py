@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.concept_names import ConceptNames
 from oddpair.retrieval.concepts import Concept, Vocabulary, nested_pairs
 from oddpair.retrieval.counting.counts_file import read_meta
 from oddpair.retrieval.counting.postings_query import IntArray, Kind, Postings, open_postings
 from oddpair.retrieval.vocabulary_file import load_vocabulary
-from oddpair.retrieval.words import normalise
 
 _WHERE: dict[str, str] = {"text": "the caption", "image": "the image's tags", "joint": "caption and tags"}
 
@@ -99,7 +98,8 @@ def ask(folder: Path, names: Sequence[str], kind: Kind) -> Answer:
         kind: Where they have to be.
 
     Raises:
-        Refusal: If the folder has no posting lists, a name is no concept's, or a file is damaged.
+        Refusal: If the folder has no posting lists, a name is no concept's or could be several's, or a
+            file is damaged.
     """
     postings = open_postings(folder)
     vocabulary = load_vocabulary(folder / "vocabulary.txt")
@@ -109,7 +109,8 @@ def ask(folder: Path, names: Sequence[str], kind: Kind) -> Answer:
             f"{folder / 'vocabulary.txt'} is not the vocabulary that was counted: put that one back, or count again "
             "into another folder"
         )
-    ids = find_concepts(vocabulary, names)
+    known = ConceptNames(vocabulary)
+    ids = tuple(dict.fromkeys(known.find(name) for name in names))
     concepts = tuple(vocabulary.concepts[number] for number in ids)
     return Answer(
         postings=postings,
@@ -122,32 +123,6 @@ def ask(folder: Path, names: Sequence[str], kind: Kind) -> Answer:
         vocabulary_sha256=vocabulary.sha256,
         labels=tuple(_labels(meta, kind)),
     )
-
-
-def find_concepts(vocabulary: Vocabulary, names: Sequence[str]) -> tuple[int, ...]:
-    """Find the concepts that are written so, each once, in the order given.
-
-    Raises:
-        Refusal: If a name is no concept's, or the form of several.
-
-    >>> from oddpair.retrieval.concepts import build_vocabulary
-    >>> find_concepts(build_vocabulary(["dog", "pine tree"]), ["Pine_Trees", "dog", "Dogs"])
-    (1, 0)
-    """
-    by_name = {concept.name: number for number, concept in enumerate(vocabulary.concepts)}
-    found = []
-    for given in names:
-        name = normalise(given)
-        owners = [by_name[name]] if name in by_name else _owners(vocabulary, name)
-        if not owners:
-            near = difflib.get_close_matches(name, by_name, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "give one of its vocabulary.txt"
-            raise Refusal(f"no concept {given!r}; {hint}")
-        if len(owners) > 1:
-            several = ", ".join(repr(vocabulary.names[number]) for number in owners)
-            raise Refusal(f"{given!r} is a form of several concepts, {several}: give one of these names")
-        found.append(owners[0])
-    return tuple(dict.fromkeys(found))
 
 
 def describe(answer: Answer) -> dict[str, Any]:
@@ -173,7 +148,3 @@ def _labels(meta: Mapping[str, Any], kind: Kind) -> Iterator[str]:
         yield f"captions by the rules of {', '.join(told)}"
     if tagger is not None and kind != "text":
         yield f"tags by {json.dumps(tagger, sort_keys=True)}"
-
-
-def _owners(vocabulary: Vocabulary, form: str) -> list[int]:
-    return [number for number, concept in enumerate(vocabulary.concepts) if form in concept.forms]

@@ -1,10 +1,7 @@
 import dataclasses
 import itertools
-import re
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings as configure
@@ -23,13 +20,11 @@ from tests.retrieval.counting.counted import (
     tables,
 )
 
-from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
 from oddpair.retrieval.counting.count import count
 from oddpair.retrieval.counting.counts import merge, most_frequent
 from oddpair.retrieval.counting.counts_file import read_counts, write_counts
 from oddpair.retrieval.counting.pmi import expect_pairs, pmi
-from oddpair.retrieval.counting.tags import load_tags
 from oddpair.retrieval.mentions.find import find_mentions
 
 
@@ -326,96 +321,6 @@ def test_pmi_that_is_undefined_is_an_error(arguments, message):
     pair, first, second = (np.array(values, np.int64) for values in arguments[:3])
     with pytest.raises(ValueError, match=message):
         pmi(pair, first, second, n_captions=arguments[3])
-
-
-def write_tags(path, *rows):
-    uids, concepts, scores = zip(*rows, strict=True)
-    pq.write_table(
-        pa.table({"uid": uids, "concept": concepts, "score": pa.array(scores, pa.float32())}), path
-    )
-    return path
-
-
-def test_tags_above_the_threshold_are_placed_by_uid_and_concept(tmp_path):
-    rows = [
-        ("y", "Dogs", 0.9),
-        ("x", "pine_tree", 0.5),
-        ("x", "cat", 0.75),
-        ("x", "cat", 0.8),
-        ("z", "cat", 1),
-        ("y", "zebra", 1),
-    ]
-    path = write_tags(tmp_path / "tags.parquet", *rows)
-    tags = load_tags(path, VOCABULARY, ["x", "w", "y"], 0.5)
-    assert [np.flatnonzero(row).tolist() for row in tags.toarray()] == [[0], [], [3]]
-    assert tags.dtype == np.bool_
-
-
-@configure(max_examples=30, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("xyz"), st.sampled_from(VOCABULARY.names), st.floats(0, 1, width=32)),
-        min_size=1,
-    )
-)
-def test_image_counts_never_rise_with_the_threshold(tmp_path_factory, rows):
-    path = write_tags(tmp_path_factory.mktemp("tags") / "tags.parquet", *rows)
-    totals = [
-        load_tags(path, VOCABULARY, list("xyz"), threshold).sum(axis=0) for threshold in (0.0, 0.3, 0.7, 1.0)
-    ]
-    assert all(np.all(low >= high) for low, high in itertools.pairwise(totals))
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "line"),
-    [
-        ("score", ["0.5"], "string in column 'score', needed numbers"),
-        ("score", [[0.5]], "list<element: double> in column 'score', needed numbers"),
-        ("score", [True], "bool in column 'score', needed numbers"),
-        ("concept", [3], "int64 in column 'concept', needed text"),
-        ("concept", [["cat"]], "list<element: string> in column 'concept', needed text"),
-        ("uid", [7], "int64 in column 'uid', needed text"),
-        ("uid", [None], "null in column 'uid', needed text"),
-    ],
-)
-def test_tags_of_another_type_are_refused_by_column_and_type(tmp_path, column, values, line):
-    rows = {"uid": ["x"], "concept": ["cat"], "score": [0.9]}
-    pq.write_table(pa.table(rows | {column: values}), tmp_path / "tags.parquet")
-    with pytest.raises(Refusal, match=rf"tags\.parquet has {re.escape(line)}: write it so"):
-        load_tags(tmp_path / "tags.parquet", VOCABULARY, ["x"], 0.5)
-
-
-@pytest.mark.parametrize("score", [pa.float16(), pa.float64(), pa.int8()])
-@pytest.mark.parametrize("text", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
-def test_tags_in_other_types_of_text_and_numbers_are_read(tmp_path, text, score):
-    rows = {
-        "uid": pa.array(["x", "y"]).cast(text),
-        "concept": pa.array(["cat", "cat"]).cast(text),
-        "score": pa.array(np.array([1, 0], score.to_pandas_dtype())),
-    }
-    pq.write_table(pa.table(rows), tmp_path / "tags.parquet")
-    tags = load_tags(tmp_path / "tags.parquet", VOCABULARY, ["y", "x"], 0.5).toarray()
-    assert tags.sum() == 1
-    assert tags[1, VOCABULARY.names.index("cat")]
-
-
-def test_tags_of_another_corpus_are_refused(tmp_path):
-    path = write_tags(tmp_path / "tags.parquet", ("x", "cat", 0.5), ("y", "cat", 0.9))
-    with pytest.raises(
-        Refusal, match=r"tags\.parquet tags none of the 2 uids of the corpus: use the tags of"
-    ):
-        load_tags(path, VOCABULARY, ["a", "b"], 0.5)
-
-
-def test_tags_that_cannot_be_used_are_refused(tmp_path):
-    path = write_tags(tmp_path / "tags.parquet", ("x", "cat", 0.5), ("y", "cat", float("nan")))
-    with pytest.raises(Refusal, match=r"tags\.parquet row 1 has no score"):
-        load_tags(path, VOCABULARY, ["x"], 0.5)
-    path = write_tags(tmp_path / "tags.parquet", ("x", "zebra", 0.5))
-    with pytest.raises(Refusal, match=r"tags\.parquet tags none of the 5 concepts"):
-        load_tags(path, VOCABULARY, ["x"], 0.5)
-    with pytest.raises(ValueError, match="one uid twice"):
-        load_tags(path, VOCABULARY, ["x", "x"], 0.5)
 
 
 def test_a_nested_pair_is_not_counted_rather_than_seen_in_no_caption(tmp_path):

@@ -56,8 +56,8 @@ def test_pairs_are_read_from_the_text_columns_of_a_parquet_file(tmp_path, kind):
     ("name", "text", "line"),
     [
         ("p.txt", "cat,dog\ncat,dgo\n", r"p\.txt line 2: concept 'dgo' is not among the 5 counted; did you mean 'dog'\?"),
-        ("p.txt", "cat,zebra\n", r"p\.txt line 1: concept 'zebra' is not among the 5 counted: add it"),
-        ("p.txt", "cat,!!\n", r"p\.txt line 1: concept '!!' is not among the 5 counted: add it"),
+        ("p.txt", "cat,zebra\n", r"p\.txt line 1: concept 'zebra' is not among the 5 counted: give one of"),
+        ("p.txt", "cat,!!\n", r"p\.txt line 1: concept '!!' is not among the 5 counted: give one of"),
         ("p.txt", "cat,Cats\n", r"p\.txt line 1: 'cat' is paired with itself: give two"),
         ("p.txt", "cat dog\n", r"p\.txt line 1 is 'cat dog', needed two concepts"),
         ("p.txt", "cat,dog,tree\n", r"p\.txt line 1 is 'cat,dog,tree', needed two concepts"),
@@ -122,10 +122,10 @@ def concepts(*forms):
     return Vocabulary(concepts=tuple(Concept(name=form[0], forms=form) for form in forms))
 
 
-def test_a_form_of_several_concepts_is_the_one_of_that_name_or_else_refused(tmp_path):
+def test_a_form_of_several_concepts_is_refused_by_file_and_line(tmp_path):
     vocabulary = concepts(("axe", "axes"), ("axis", "axes"), ("dog", "cat"), ("cat", "cats"))
     assert load(write(tmp_path, "p.txt", "axe,cat"), vocabulary) == [[0, 3]]
-    with pytest.raises(Refusal, match=r"line 1: 'Axes' is ambiguous, a form of 'axe', 'axis': give the name"):
+    with pytest.raises(Refusal, match=r"p\.txt line 1: 'Axes' is ambiguous, a form of 'axe', 'axis'"):
         load(write(tmp_path, "p.txt", "Axes,cat"), vocabulary)
 
 

@@ -31,6 +31,7 @@ from tests.retrieval.fault_matrix.runs import (
 )
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.counting.counts_file import read_counts
 from oddpair.retrieval.embeddings import load_embeddings
 
 Array = np.ndarray[Any, Any]
@@ -283,7 +284,9 @@ def test_46_a_uid_of_two_pictures_is_refused_by_a_search(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("layout", ["datacomp", "clip-retrieval"], ids="46-other-caption-{}".format)
-def test_a_uid_that_comes_twice_with_two_captions_is_not_counted(tmp_path: Path, layout: str) -> None:
+def test_a_uid_that_comes_twice_with_two_captions_is_counted_as_two_captions(
+    tmp_path: Path, layout: str
+) -> None:
     corpus = written(layout, tmp_path / "corpus", ROWS)
     names = {"datacomp": TABLES["npz"], "clip-retrieval": TABLES["clip-retrieval"]}
     path = corpus / names[layout].format(0)
@@ -291,9 +294,15 @@ def test_a_uid_that_comes_twice_with_two_captions_is_not_counted(tmp_path: Path,
     uids = table["uid"].to_pylist()
     columns = {name: table[name] for name in table.column_names}
     write_parquet(path, {**columns, "uid": pa.array([*uids[:3], uids[2], *uids[4:]])})
-    outcome = count(corpus, tmp_path / "out")
-    assert outcome.status == 2
-    assert re.search(rf"has uid {ROWS[2].uid} twice, .* with different captions: remove", outcome.refusal)
+    for folder, made in (
+        (tmp_path / "before", written(layout, tmp_path / "whole", ROWS)),
+        (tmp_path / "out", corpus),
+    ):
+        assert count(made, folder).status == 0
+    # Nothing is joined by the uid where captions alone are counted, and a model saw both.
+    before, after = (read_counts(tmp_path / name) for name in ("before", "out"))
+    assert after.n_captions == before.n_captions == len(ROWS)
+    assert after.text.tolist() == before.text.tolist()
 
 
 def test_47_embeddings_whose_captions_the_model_embeds_otherwise_are_refused(
