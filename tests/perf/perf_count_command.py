@@ -42,17 +42,25 @@ def measure_time(folder: Path, rows: int, times: int, rounds: int) -> list[Figur
     ways: dict[str, Callable[[], object]] = {
         "short": partial(count, short, vocabulary, 1),
         "long": partial(count, long, vocabulary, 1),
+        "two short": partial(count, short, vocabulary, 2),
         "two": partial(count, long, vocabulary, 2),
     }
     taken = time_ways(ways, rounds)
     both = list(zip(taken["short"], taken["long"], strict=True))
     each = [(more - less) / (rows * (times - 1)) for less, more in both]
     once = [less - rows * caption for (less, _), caption in zip(both, each, strict=True)]
+    each_of_two = [
+        (more - less) / (rows * (times - 1)) for less, more in zip(taken["two short"], taken["two"], strict=True)
+    ]
     name = f"oddpair count, {PAIR_CONCEPTS:,} concepts and all their pairs"
     return [
         Figure(
             name=f"{name}, {rows * times:,} captions: two workers beside one",
             values=divide(taken["long"], taken["two"]),
+        ),
+        Figure(
+            name=f"{name}: two workers beside one, without what a run costs whatever its length",
+            values=divide(each, each_of_two),
         ),
         Figure(
             name=f"{name}: 400 million captions by one worker, from parquet to files",

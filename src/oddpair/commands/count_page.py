@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -28,6 +30,7 @@ _ABSENT_SHOWN = 200
 _SUPPORTED = 10
 _BINS = 40
 _POINTS = 500
+_AT_ONCE = 1 << 20
 
 FloatArray = NDArray[np.float64]
 
@@ -39,9 +42,8 @@ def write_page(path: Path, corpus: Corpus, counted: Counted) -> None:
     sections = [html.section("Numbers", html.card("Counts", _card(corpus, counted)), *notes)]
     if found.text.any():
         sections.append(html.section("Concepts", *_show_concepts(found)))
-    listed = np.flatnonzero(found.pair_text)
-    if len(listed):
-        sections.append(html.section("Pairs", *_show_pairs(found, listed)))
+    if found.pair_text.any():
+        sections.append(html.section("Pairs", *_show_pairs(found)))
     lead = f"{corpus.name}: what {found.n_captions:,} captions mention" + (
         ", and what their images are tagged with." if found.image is not None else "."
     )
@@ -87,45 +89,77 @@ def _show_concepts(found: Counts) -> list[Markup]:
     return parts
 
 
-def _show_pairs(found: Counts, listed: NDArray[np.int64]) -> list[Markup]:
-    together = found.pair_text[listed]
-    first, second = found.text[found.a[listed]], found.text[found.b[listed]]
-    values = pmi(together, first, second, found.n_captions)
-
-    def show(chosen: NDArray[np.int64], caption: str) -> Markup:
-        rows = [
-            [
-                found.names[found.a[listed[place]]],
-                found.names[found.b[listed[place]]],
-                together[place],
-                float(first[place] * (second[place] / found.n_captions)),
-                float(values[place]),
-            ]
-            for place in chosen.tolist()
-        ]
-        columns = ["first", "second", "captions with both", "expected by chance", "PMI in nats"]
-        return html.table(columns, rows, caption=caption)
-
-    parts = [
-        html.svg(
-            _plot_pmi(values, together),
-            f"Histogram of the PMI of {len(values):,} pairs, from {values.min():.2f} to {values.max():.2f}",
-        ),
-        show(np.argsort(-together, kind="stable")[:_SHOWN], "The pairs that most captions mention"),
+def _show_pairs(found: Counts) -> list[Markup]:
+    supported = f"of pairs in {_SUPPORTED} captions or more"
+    tables: dict[str, Callable[[_Block], NDArray[Any]]] = {
+        "The pairs that most captions mention": lambda block: -block.together,
+        f"Far more often together than by chance, {supported}": lambda block: block.order(-block.values),
+        f"Far less often together than by chance, {supported}": lambda block: block.order(block.values),
+    }
+    best: dict[str, NDArray[np.int64]] = {caption: np.zeros(0, np.int64) for caption in tables}
+    low, high = np.inf, -np.inf
+    # Some at a time: of tens of millions of pairs, an array more would be felt.
+    for block in _blocks(found):
+        low, high = min(low, block.values.min()), max(high, block.values.max())
+        for caption, order in tables.items():
+            first = np.argsort(order(block), kind="stable")[:_SHOWN]
+            chosen = block.places[first[np.isfinite(order(block)[first])]]
+            both = _Block.of(found, np.concatenate([best[caption], chosen]))
+            best[caption] = both.places[np.argsort(order(both), kind="stable")[:_SHOWN]]
+    spread = (float(low), float(high) + 1e-6)
+    bins = [np.zeros(_BINS, np.int64), np.zeros(_BINS, np.int64)]
+    for block in _blocks(found):
+        for kind, shown in zip(bins, (block.values, block.values[block.together >= _SUPPORTED]), strict=True):
+            kind += np.histogram(shown, bins=_BINS, range=spread)[0]
+    name = f"Histogram of the PMI of {bins[0].sum():,} pairs, from {low:.2f} to {high:.2f}"
+    return [
+        html.svg(_plot_pmi(bins, np.linspace(*spread, _BINS + 1)), name),
+        *(_show(found, places, caption) for caption, places in best.items() if len(places)),
     ]
-    supported = np.flatnonzero(together >= _SUPPORTED)
-    if len(supported):
-        highest = supported[np.argsort(-values[supported], kind="stable")[:_SHOWN]]
-        lowest = supported[np.argsort(values[supported], kind="stable")[:_SHOWN]]
-        parts += [
-            show(
-                highest, f"Far more often together than by chance, of pairs in {_SUPPORTED} captions or more"
-            ),
-            show(
-                lowest, f"Far less often together than by chance, of pairs in {_SUPPORTED} captions or more"
-            ),
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Block:
+    """Some of the listed pairs that some caption mentions: their places, counts and PMI."""
+
+    places: NDArray[np.int64]
+    together: NDArray[np.int64]
+    values: FloatArray
+
+    @classmethod
+    def of(cls, found: Counts, places: NDArray[np.int64]) -> _Block:
+        together = found.pair_text[places]
+        first, second = found.text[found.a[places]], found.text[found.b[places]]
+        return cls(places=places, together=together, values=pmi(together, first, second, found.n_captions))
+
+    def order(self, values: FloatArray) -> FloatArray:
+        """Put pairs of little support behind all others."""
+        return np.where(self.together >= _SUPPORTED, values, np.inf)
+
+
+def _blocks(found: Counts) -> Iterator[_Block]:
+    for start in range(0, len(found.a), _AT_ONCE):
+        places = start + np.flatnonzero(found.pair_text[start : start + _AT_ONCE])
+        if len(places):
+            yield _Block.of(found, places)
+
+
+def _show(found: Counts, places: NDArray[np.int64], caption: str) -> Markup:
+    block = _Block.of(found, places)
+    rows = [
+        [
+            found.names[found.a[place]],
+            found.names[found.b[place]],
+            together,
+            float(found.text[found.a[place]] * (found.text[found.b[place]] / found.n_captions)),
+            value,
         ]
-    return parts
+        for place, together, value in zip(
+            places.tolist(), block.together.tolist(), block.values.tolist(), strict=True
+        )
+    ]
+    columns = ["first", "second", "captions with both", "expected by chance", "PMI in nats"]
+    return html.table(columns, rows, caption=caption)
 
 
 def _plot_ranks(ordered: NDArray[np.int64]) -> Figure:
@@ -137,13 +171,11 @@ def _plot_ranks(ordered: NDArray[np.int64]) -> Figure:
     return figure
 
 
-def _plot_pmi(values: FloatArray, together: NDArray[np.int64]) -> Figure:
+def _plot_pmi(bins: Sequence[NDArray[np.int64]], edges: FloatArray) -> Figure:
     figure, axes = _empty("PMI in nats; 0 is chance", "pairs")
-    spread = (float(values.min()), float(values.max()) + 1e-6)
-    kinds = (("all pairs", values), (f"in {_SUPPORTED} captions or more", values[together >= _SUPPORTED]))
-    for (label, shown), colour in zip(kinds, GROUP_COLOURS, strict=False):
-        counts, edges = np.histogram(shown, bins=_BINS, range=spread)
-        axes.stairs(counts, edges, fill=True, color=colour, label=f"{label}, n = {len(shown):,}")
+    kinds = ("all pairs", f"in {_SUPPORTED} captions or more")
+    for label, counts, colour in zip(kinds, bins, GROUP_COLOURS, strict=False):
+        axes.stairs(counts, edges, fill=True, color=colour, label=f"{label}, n = {counts.sum():,}")
     axes.axvline(0, color="#000000", linewidth=1)
     axes.legend(frameon=False)
     return figure
