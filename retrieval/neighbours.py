@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from oddpair import files, stages
 from oddpair.errors import Refusal
 from oddpair.jobs import run_jobs
-from oddpair.progress import say
 from oddpair.retrieval.neighbour_jobs import (
     THRESHOLDS,
     NeighbourJob,
@@ -28,6 +27,7 @@ from oddpair.retrieval.neighbour_jobs import (
 )
 from oddpair.retrieval.neighbour_summary import SUMMARY, write_together
 from oddpair.retrieval.repeats import count_repeats
+from oddpair.retrieval.same_encoder import require_one_encoder
 from oddpair.retrieval.scan import FirstPass, Work
 from oddpair.retrieval.shard_groups import group_shards
 from oddpair.retrieval.stored import StoredRows
@@ -197,22 +197,7 @@ def _require_alike(corpus: StoredRows, tests: StoredRows) -> None:
             raise ValueError(f"found {stored.kind} of {stored.folder}, needed img_emb")
         if not stored.shape[0]:
             raise Refusal(f"{stored.folder} holds no {what}: give one that has some")
-    if corpus.shape[1] != tests.shape[1]:
-        raise Refusal(
-            f"{corpus.folder} has dimension {corpus.shape[1]}, {tests.folder} has {tests.shape[1]}: embed both with "
-            "the same model"
-        )
-    if not corpus.encoder or not tests.encoder:
-        unknown = tests if corpus.encoder else corpus
-        say(
-            f"{unknown.folder}: nothing tells which model made these embeddings; that it is the other's is taken at "
-            "your word"
-        )
-    elif corpus.encoder != tests.encoder:
-        raise Refusal(
-            f"{corpus.folder} was embedded by a model with weights {corpus.encoder[:12]}…, {tests.folder} by one with "
-            f"{tests.encoder[:12]}…: embed both with the same model"
-        )
+    require_one_encoder(corpus, tests, (str(corpus.folder), str(tests.folder)))
     # Of one uid with two vectors nobody could say which is meant.
     count_repeats(tests)
 

@@ -102,9 +102,11 @@ def require_one_encoder(first: StoredRows, second: StoredRows, names: tuple[str,
         )
     if first.encoder and second.encoder and first.encoder != second.encoder:
         raise Refusal(
-            f"{mine} was embedded by model {first.encoder[:12]}, {other} by {second.encoder[:12]}: embed both with the "
-            "same model"
+            f"{mine} was embedded by a model with weights {first.encoder[:12]}…, {other} by one with "
+            f"{second.encoder[:12]}…: embed both with the same model"
         )
     if not (first.encoder and second.encoder):
         unknown = other if first.encoder else mine
-        say(f"{unknown}: nothing tells which model made these embeddings; it is taken for the other's")
+        say(
+            f"{unknown}: nothing tells which model made these embeddings; that it is the other's is taken at your word"
+        )

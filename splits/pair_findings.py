@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,14 @@ CAVEAT = (
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def describe_pairs(counts: Counts, graph: PairGraph, pairs: IntArray, *, support: int = 1) -> pa.Table:
+def describe_pairs(
+    counts: Counts,
+    graph: PairGraph,
+    pairs: IntArray,
+    *,
+    support: int = 1,
+    told: Callable[[int], None] | None = None,
+) -> pa.Table:
     """Describe pairs by the counts of a corpus and the graph of its seen pairs, one row a pair.
 
     All of it is about captions: a pair that they never name together may still be in pictures, which ``count_image``
@@ -58,6 +66,7 @@ def describe_pairs(counts: Counts, graph: PairGraph, pairs: IntArray, *, support
         graph: Of the same counts.
         pairs: Ids ``a < b``, shape ``(n_pairs, 2)``.
         support: Captions that each concept must occur in to be supported.
+        told: Called with the number of pairs whose paths were found since, which takes most of the time.
 
     Returns:
         Columns ``a`` and ``b`` (names); ``status``: ``seen`` together in a caption, ``unseen``, or ``not counted``;
@@ -80,7 +89,7 @@ def describe_pairs(counts: Counts, graph: PairGraph, pairs: IntArray, *, support
     names = pa.array(counts.names, pa.string())
     first, second = pairs[:, 0], pairs[:, 1]
     counted, text, image, joint = _look_up(counts, first, second)
-    paths = find_paths(graph, pairs)
+    paths = find_paths(graph, pairs, told=told)
     supported = (counts.text[first] >= support) & (counts.text[second] >= support)
     identifiable = find_identifiable(graph, pairs)
     value, low, high = _find_pmi(text, counts.text[first], counts.text[second], counts.n_captions, counted)

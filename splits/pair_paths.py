@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,9 @@ class PairPaths:
     lengths: IntArray
 
 
-def find_paths(graph: PairGraph, pairs: IntArray, *, most: int = 3) -> PairPaths:
+def find_paths(
+    graph: PairGraph, pairs: IntArray, *, most: int = 3, told: Callable[[int], None] | None = None
+) -> PairPaths:
     """Find common neighbours and shortest paths of pairs.
 
     Takes the time to read the partners of each pair's second concept, and of those nearby where a pair is further apart.
@@ -40,6 +43,7 @@ def find_paths(graph: PairGraph, pairs: IntArray, *, most: int = 3) -> PairPaths
         graph: The graph of seen pairs.
         pairs: Ids of two different concepts, shape ``(n_pairs, 2)``; quickest when sorted by the first.
         most: Common neighbours to name.
+        told: Called with the number of pairs that were done since.
 
     Returns:
         One value a pair.
@@ -68,6 +72,8 @@ def find_paths(graph: PairGraph, pairs: IntArray, *, most: int = 3) -> PairPaths
             lengths[row] = 2
         elif graph.component[first] == graph.component[second]:
             lengths[row] = _measure(graph, first, second)
+        if told:
+            told(1)
     return PairPaths(common=common, strongest=strongest, strengths=strengths, lengths=lengths)
 
 

@@ -18,7 +18,9 @@ from oddpair.retrieval.counting.pmi import expect_pairs
 SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN = "seen", "unchecked", "text-unseen", "unseen"
 STATUSES = (SEEN, UNCHECKED, TEXT_UNSEEN, UNSEEN)
 DEMOTIONS = ("", "search", "tags", "both")
-MOST_PAIRS = 50_000_000
+# What a table of pairs takes while it is made, written and read again: measured, and a little more.
+MOST_BYTES = 2_000_000_000
+_BYTES_A_PAIR, _BYTES_A_LETTER = 300, 14
 
 _NOT_COUNTED = b"not_counted"
 _TYPES = {
@@ -89,9 +91,7 @@ class PairTable:
 
     def to_table(self) -> pa.Table:
         """Return the pairs as an arrow table with the attributes as columns, ``not_counted`` in its metadata."""
-        table = pa.table(
-            {name: pa.array(getattr(self, name).tolist(), kind) for name, kind in _TYPES.items()}
-        )
+        table = pa.table({name: pa.array(getattr(self, name), kind) for name, kind in _TYPES.items()})
         return table.replace_schema_metadata({_NOT_COUNTED: str(self.not_counted).encode()})
 
     @classmethod
@@ -111,9 +111,9 @@ class PairTable:
                 raise Refusal(
                     f"pair table: column {name!r} has {column.null_count} nulls: make the pairs again"
                 )
-            columns[name] = np.asarray(column.to_numpy(), dtype=np.str_ if kind == pa.string() else None)
+            columns[name] = _as_names(column) if kind == pa.string() else column.to_numpy()
         for name, known in (("status", STATUSES), ("demoted_by", DEMOTIONS)):
-            unknown = sorted(set(columns[name].tolist()) - set(known))
+            unknown = sorted(set(table[name].unique().to_pylist()) - set(known))
             if unknown:
                 raise Refusal(f"pair table: {name} {unknown[0]!r} is none of {known}: make the pairs again")
         not_counted = (table.schema.metadata or {}).get(_NOT_COUNTED, b"0")
@@ -154,9 +154,14 @@ def candidates(counts: Counts, nested: Collection[tuple[int, int]], *, minimum_c
     eligible = np.flatnonzero(frequent & paired)
     listed = frequent[counts.a] & frequent[counts.b] & ~(paired[counts.a] & paired[counts.b])
     n_pairs = _pairs_among(len(eligible)) + int(listed.sum())
-    if n_pairs > MOST_PAIRS:
+    longest = names.dtype.itemsize // np.dtype("U1").itemsize
+    most = MOST_BYTES // (_BYTES_A_PAIR + _BYTES_A_LETTER * longest)
+    if n_pairs > most:
+        enough = _least_count(counts.text, most)
         raise Refusal(
-            f"{found}, too many to list {n_pairs:,} pairs: raise minimum_count in the recipe or use fewer concepts"
+            f"{found}, too many to list {n_pairs:,} pairs, needed at most {most:,} to hold them in memory: "
+            + ("" if enough is None else f"raise minimum_count in the recipe to {enough:,} or ")
+            + "use a smaller vocabulary"
         )
     n_nested = sum(bool(frequent[a] and frequent[b]) for a, b in nested)
     n_wanted = _pairs_among(int(frequent.sum())) - n_nested
@@ -244,11 +249,7 @@ def check(
         raise ValueError(
             f"neighbour rows go from {rows.min()} to {rows.max()}, tags have {tags.shape[0]} rows"
         )
-    place = {pair: row for row, pair in enumerate(zip(table.a.tolist(), table.b.tolist(), strict=True))}
-    target = np.array(
-        [place.get((min(names[x], names[y]), max(names[x], names[y])), -1) for x, y in columns.tolist()],
-        dtype=np.int64,
-    )
+    target = _places_of(table, [sorted((names[x], names[y])) for x, y in columns.tolist()])
     known = target >= 0
     target, columns, scores, rows = target[known], columns[known], scores[known], rows[known]
     checked, hits = table.neighbours_checked.copy(), table.neighbour_hits.copy()
@@ -259,6 +260,26 @@ def check(
             np.add.at(checked, target, rows.shape[1])
             np.add.at(hits, target, _shows_both(tags, rows, columns).sum(axis=1))
     return _judge(replace(table, neighbours_checked=checked, neighbour_hits=hits, nearest_similarity=nearest))
+
+
+def _as_names(column: pa.ChunkedArray) -> NDArray[np.str_]:
+    """Few names make many pairs: each becomes a Python string once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    names = np.asarray(encoded.dictionary.to_pylist(), dtype=np.str_)
+    found: NDArray[np.str_] = names[encoded.indices.to_numpy()]
+    return found
+
+
+def _places_of(table: PairTable, pairs: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """Find the rows of pairs, -1 for those outside the table; it is sorted, and a dictionary of it would be large."""
+    first, second = np.asarray(pairs, dtype=np.str_).reshape(-1, 2).T
+    starts, ends = (np.searchsorted(table.a, first, side) for side in ("left", "right"))
+    places = np.full(len(first), -1)
+    for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        place = start + int(np.searchsorted(table.b[start:end], second[i]))
+        if place < end and table.b[place] == second[i]:
+            places[i] = place
+    return places
 
 
 def _judge(table: PairTable) -> PairTable:
@@ -302,6 +323,14 @@ def _as_columns(pairs: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]:
     if len(same):
         raise ValueError(f"test image {same[0]} shows {names[columns[same[0], 0]]!r} twice, which is no pair")
     return columns
+
+
+def _least_count(text: NDArray[np.int64], most: int) -> int | None:
+    """Find the least count from which on concepts have at most ``most`` pairs, and one at least; ``None`` if none is."""
+    values, equal = np.unique(text, return_counts=True)
+    left = np.cumsum(equal[::-1])[::-1]
+    fits = (left >= 2) & (left * (left - 1) // 2 <= most)
+    return int(values[np.argmax(fits)]) if fits.any() else None
 
 
 def _pairs_among(n: int) -> int:

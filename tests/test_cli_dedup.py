@@ -239,7 +239,11 @@ def test_beside_files_that_are_listed_there_is_room_for_the_output(tmp_path):
     ("width", "encoder", "told"),
     [
         (16, "ab" * 32, "corpus has embeddings of dimension 32, tests of 16: embed both with the same model"),
-        (32, "cd" * 32, "corpus was embedded by model abababababab, tests by cdcdcdcdcdcd: embed both"),
+        (
+            32,
+            "cd" * 32,
+            "corpus was embedded by a model with weights abababababab…, tests by one with cdcdcdcdcdcd…: embed both",
+        ),
     ],
     ids=["47-dimension", "47-model"],
 )

@@ -1,12 +1,16 @@
 import csv
 import json
+import math
 import re
 
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from typer.testing import CliRunner
 
 from oddpair import cli, files
+from oddpair.commands.graph import graph_pairs
+from oddpair.commands.graph_page import write_rows
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.counting.count import count
@@ -141,6 +145,42 @@ def test_the_folder_of_the_counts_is_not_written_to(counts, pairs, tmp_path):
         "none.txt does not exist"
         in run("graph", counts, "--pairs", tmp_path / "none.txt", "--out", tmp_path / "out")[1]
     )
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4096])
+def test_rows_are_the_same_bytes_however_many_are_text_at_once(tmp_path, monkeypatch, at_once):
+    table = pa.table(
+        {
+            "name": ["=cmd|' /C calc'!A0", 'a "b", c', "two\nlines", "\u202eü\x1b[2J", "@x; -1"],
+            "number": [1.0, -math.inf, 1e-7, 123456789012345680.0, None],
+            "count": [0, None, -3, 2**62, 5],
+            "list": [["=a", "b"], [], [None], None, ["c"]],
+        }
+    )
+    monkeypatch.setattr("oddpair.commands.graph_page._ROWS_AT_ONCE", at_once)
+    write_rows(tmp_path / "rows.csv", table)
+    assert (tmp_path / "rows.csv").read_bytes() == (
+        b"name,number,count,list\n"
+        b"=cmd|' /C calc'!A0,1.0,0,=a; b\n"
+        b'"a ""b"", c",-inf,,\n'
+        b'"two\nlines",1e-07,-3,None\n'
+        + "\u202eü\x1b[2J,1.2345678901234568e+17,4611686018427387904,\n".encode()
+        + b"@x; -1,,5,c\n"
+    )
+    write_rows(tmp_path / "none.csv", table.slice(0, 0))
+    assert (tmp_path / "none.csv").read_bytes() == b"name,number,count,list\n"
+
+
+def test_progress_is_told_of_many_pairs_only_and_changes_nothing(
+    counts, pairs, tmp_path, monkeypatch, capsys
+):
+    graph_pairs(counts, pairs, tmp_path / "few", minimum=1, support=1)
+    assert "follow pairs" not in capsys.readouterr().err
+    monkeypatch.setattr("oddpair.commands.graph._MANY_PAIRS", 3)
+    graph_pairs(counts, pairs, tmp_path / "many", minimum=1, support=1)
+    assert "follow pairs: 4 pairs in " in capsys.readouterr().err
+    for name in ("graph.parquet", "graph.csv", "graph.html", "summary.json"):
+        assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
 
 
 def test_a_page_of_pairs_that_nobody_sees_or_expects_is_drawn(counts, tmp_path):

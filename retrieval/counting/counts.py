@@ -198,6 +198,13 @@ class Counts:
                     f"pair {start + i} is counted {pair[start + i]} times, its concepts only {single[a[i]]} and "
                     f"{single[b[i]]} times"
                 )
+            wrong = np.flatnonzero(single[a] - pair[block] + single[b] > self.n_captions)
+            if wrong.size:
+                i = wrong[0]
+                raise ValueError(
+                    f"pair {start + i} is counted {pair[start + i]} times, its concepts {single[a[i]]} and "
+                    f"{single[b[i]]} times, which takes more than {self.n_captions} captions"
+                )
         if self.pair_joint is not None and self.pair_image is not None:
             _check_joint(self.pair_joint[block], self.pair_text[block], self.pair_image[block])
 

@@ -289,7 +289,7 @@ def test_other_models_dimensions_and_empty_sides_are_refused(corpus, tests, tmp_
         assert not (tmp_path / "out").exists()
 
     wide = stored(tmp_path / "wide", *draw(2, 3, d=7))
-    refuse(r"wide has dimension 7, .*tests has 12: embed both with the same model", corpus=wide)
+    refuse(r"wide has embeddings of dimension 7, .*tests of 12: embed both with the same model", corpus=wide)
     other = stored(tmp_path / "other", *draw(2, 3))
     write_manifest(other.folder, encoder_sha256="cd" * 32)
     refuse(

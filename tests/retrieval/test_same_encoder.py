@@ -60,7 +60,11 @@ def test_that_a_file_and_a_tag_cannot_be_compared_is_said(capsys):
     ("width", "encoder", "line"),
     [
         (3, "ab" * 32, "one has embeddings of dimension 4, two of 3"),
-        (4, "cd" * 32, "one was embedded by model abababababab, two by cdcdcdcdcdcd"),
+        (
+            4,
+            "cd" * 32,
+            "one was embedded by a model with weights abababababab…, two by one with cdcdcdcdcdcd…",
+        ),
     ],
     ids=["47-dimension", "47-model"],
 )

@@ -266,12 +266,63 @@ def test_a_corpus_without_two_concepts_has_no_pair():
         candidates(make_counts(np.eye(5, dtype=bool)), set(), minimum_count=0)
 
 
-def test_a_list_that_would_not_fit_in_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("oddpair.splits.unseen_pairs.MOST_PAIRS", 9)
+def test_a_list_that_would_not_fit_in_memory_is_refused_with_the_minimum_that_would(monkeypatch):
     with pytest.raises(Refusal, match="another vocabulary or lower minimum_count in the recipe"):
         candidates(make_counts(np.eye(5, dtype=bool)), set(), minimum_count=9)
-    with pytest.raises(Refusal, match="too many to list 10 pairs: raise minimum_count in the recipe"):
-        candidates(make_counts(np.eye(5, dtype=bool)), set())
+    # Concepts occur 1, 2, 3, 3 and 4 times, and a name has 5 letters at most.
+    counts = make_counts(np.arange(1, 5)[:, None] >= [4, 3, 2, 2, 1])
+    for most, remedy in [
+        (9, "raise minimum_count in the recipe to 2 or use a smaller vocabulary"),
+        (5, "raise minimum_count in the recipe to 3 or use a smaller vocabulary"),
+        (2, "use a smaller vocabulary"),
+    ]:
+        monkeypatch.setattr("oddpair.splits.unseen_pairs.MOST_BYTES", most * (300 + 5 * 14) + 369)
+        line = f"list 10 pairs, needed at most {most} to hold them in memory: {remedy}$"
+        with pytest.raises(Refusal, match=line):
+            candidates(counts, set())
+    monkeypatch.setattr("oddpair.splits.unseen_pairs.MOST_BYTES", 10 * (300 + 5 * 14))
+    assert len(candidates(counts, set())) == 10
+
+
+def test_ten_thousand_concepts_have_too_many_pairs_for_two_gigabytes():
+    n, none = 10_000, np.zeros(0, np.int64)
+    counts = Counts(
+        names=tuple(f"concept {i}" for i in range(n)),
+        vocabulary_sha256="0" * 64,
+        n_captions=10**6,
+        text=np.arange(1, n + 1),
+        image=None,
+        joint=None,
+        a=none,
+        b=none,
+        pair_text=none,
+        pair_image=None,
+        pair_joint=None,
+    )
+    with pytest.raises(Refusal, match=r"too many to list 49,995,000 pairs, .* raise minimum_count") as caught:
+        candidates(counts, set())
+    enough = int(str(caught.value).split("recipe to ")[1].split(" ")[0].replace(",", ""))
+    assert 2_000 < n - enough < 4_000
+
+
+def test_pairs_are_found_in_the_sorted_table_whatever_their_order_and_length():
+    table = candidates(make_counts(np.eye(5, dtype=bool)), set())
+    table = table.select(table.a != "car")
+    names = (*NAMES, "a name longer than any in the table")
+    shown = [(a, b) for a in range(6) for b in range(6) if a != b]
+    found = check(
+        table,
+        query_pair=shown,
+        scores=np.arange(len(shown), dtype=np.float32)[:, None],
+        rows=np.zeros((len(shown), 1), dtype=np.int64),
+        tags=None,
+        names=names,
+    )
+    expected = [
+        max(i for i, pair in enumerate(shown) if {names[pair[0]], names[pair[1]]} == {a, b})
+        for a, b in zip(table.a.tolist(), table.b.tolist(), strict=True)
+    ]
+    assert found.nearest_similarity.tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from oddpair import files, stages
 from oddpair.commands.graph_page import write_page, write_rows
 from oddpair.errors import Refusal
+from oddpair.progress import track
 from oddpair.retrieval.counting.counts_file import read_counts, read_meta
 from oddpair.retrieval.counting.pair_file import load_pairs
 from oddpair.retrieval.vocabulary_file import load_vocabulary
@@ -15,6 +17,8 @@ from oddpair.splits.pair_findings import describe_pairs, summarise_pairs
 from oddpair.splits.pair_graph import build_graph
 
 TABLE, ROWS, PAGE, SUMMARY = "graph.parquet", "graph.csv", "graph.html", "summary.json"
+# Test sets of more pairs than this may take seconds to follow through the graph.
+_MANY_PAIRS = 50_000
 _COUNTED = ("counts.parquet", "pairs.parquet", "meta.json", "vocabulary.txt")
 
 
@@ -57,7 +61,10 @@ def graph_pairs(counts: Path, pairs: Path, out: Path, *, minimum: int, support: 
             wanted = load_pairs(pairs, vocabulary)
             counted = read_counts(counts, vocabulary)
             graph = build_graph(counted, minimum=minimum)
-            table = describe_pairs(counted, graph, wanted, support=support)
+            many = track("follow pairs", len(wanted), "pairs")
+            with many if len(wanted) > _MANY_PAIRS else nullcontext() as progress:
+                told = progress.advance if progress else None
+                table = describe_pairs(counted, graph, wanted, support=support, told=told)
             made = read_meta(counts)
             summary = {
                 **{name: made.get(name) for name in ("counting", "tagger", "tag_threshold")},

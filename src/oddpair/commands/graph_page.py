@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,8 @@ from oddpair.splits.pair_findings import (
 )
 
 _SHOWN = 200
+# What is text at one time: there may be millions of pairs.
+_ROWS_AT_ONCE = 4096
 _COLUMNS = (
     "first",
     "second",
@@ -48,12 +49,13 @@ _LEAST = (
 
 def write_rows(path: Path, table: pa.Table) -> None:
     """Write all pairs as comma-separated text: the numbers as they are, lists of neighbours with semicolons."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for row in table.to_pylist():
-        writer.writerow([_as_text(value) for value in row.values()])
-    files.write_text(path, text.getvalue())
+    with files.atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.column_names)
+        for start in range(0, len(table), _ROWS_AT_ONCE):
+            columns = table.slice(start, _ROWS_AT_ONCE).itercolumns()
+            texts = [[_as_text(value) for value in column.to_pylist()] for column in columns]
+            writer.writerows(zip(*texts, strict=True))
 
 
 def write_page(path: Path, table: pa.Table, summary: Mapping[str, Any]) -> None:

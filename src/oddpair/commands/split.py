@@ -97,18 +97,17 @@ def split_pairs(
     made_from = {"recipe": asdict(recipe), "counts": stages.digest(out / "counts")}
     if stages.begin(folder, made_from):
         with stages.make(folder):
-            table = find_unseen_pairs(
-                counted.counts,
-                nested_pairs(counted.vocabulary),
-                recipe,
-                tests=None,
-                embeddings=None,
-                tags=None,
-            )
-            files.write_table(folder / "pairs.parquet", table.to_table())
-            _write_pairs_page(folder / CARD_FILE, corpus, table, counted)
+            _write_pairs(folder, corpus, recipe, counted)
     table = PairTable.from_table(files.read_table(folder / "pairs.parquet"))
     return table, pair_card(table)
+
+
+def _write_pairs(folder: Path, corpus: Corpus, recipe: UnseenPairsRecipe, counted: Counted) -> None:
+    table = find_unseen_pairs(
+        counted.counts, nested_pairs(counted.vocabulary), recipe, tests=None, embeddings=None, tags=None
+    )
+    files.write_table(folder / "pairs.parquet", table.to_table())
+    _write_pairs_page(folder / CARD_FILE, corpus, table, counted)
 
 
 def _write_style_page(

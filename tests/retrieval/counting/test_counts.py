@@ -154,6 +154,14 @@ PART = counted(np.ones((2, N), bool), np.ones((2, N), bool))
         ({"pair_image": PART.pair_image + 1}, "pair 0 is counted 3 times, its concepts only 2 and 2 times"),
         ({"image": PART.image - 1, "pair_image": PART.pair_image - 1}, "a joint count exceeds"),
         ({"joint": PART.joint + 1, "n_captions": 3}, "a joint count exceeds"),
+        (
+            {name: getattr(PART, name) - (np.arange(9) == 4) for name in ("pair_text", "pair_joint")},
+            "pair 4 is counted 1 times, its concepts 2 and 2 times, which takes more than 2 captions",
+        ),
+        (
+            {name: getattr(PART, name) - (np.arange(9) == 8) for name in ("pair_image", "pair_joint")},
+            "pair 8 is counted 1 times, its concepts 2 and 2 times, which takes more than 2 captions",
+        ),
         ({"members": np.array([1, 0])}, "members need ascending ids below 5"),
         ({"members": np.array([1, 1])}, "members need ascending ids below 5"),
         ({"members": np.array([5])}, "members need ascending ids below 5"),

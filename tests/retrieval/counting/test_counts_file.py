@@ -94,6 +94,21 @@ def test_files_that_contradict_each_other_are_refused(tmp_path):
         read_counts(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_a_pair_that_leaves_more_captions_with_one_concept_than_there_are_is_refused(tmp_path, kind):
+    write_counts(tmp_path, PART)
+    table = pq.read_table(tmp_path / "pairs.parquet")
+    for name in (f"count_{kind}", "count_joint"):
+        place = table.schema.get_field_index(name)
+        fewer = table[name].to_numpy() - (np.arange(len(table)) == 3)
+        table = table.set_column(place, name, pa.array(fewer))
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    line = r"contradict themselves \(pair 3 is counted 1 times, .* more than 2 captions\): delete .* and count again"
+    with pytest.raises(Refusal, match=line) as caught:
+        read_counts(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
