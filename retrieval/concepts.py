@@ -162,6 +162,28 @@ def find_doubtful(vocabulary: Vocabulary) -> tuple[str, ...]:
     )
 
 
+def find_joined(vocabulary: Vocabulary) -> tuple[tuple[str, str], ...]:
+    """Find names that are counted with another because they are its plural, as their user wrote them.
+
+    Spelling variants of one name are no such names. Who means two things by *new* and *news* gives complete forms,
+    see ``load_vocabulary``.
+
+    Returns:
+        The plural and the name that it is counted with, in the order of the concepts.
+
+    >>> find_joined(build_vocabulary(["News", "new", "Pine_Tree", "pine tree"]))
+    (('News', 'new'),)
+    """
+    joined = []
+    for concept in vocabulary.concepts:
+        first: dict[str, str] = {}
+        for given in concept.given:
+            first.setdefault(normalise(given), given)
+        name = first.pop(concept.name, concept.name)
+        joined += [(given, name) for given in first.values()]
+    return tuple(joined)
+
+
 def _note(drafts: dict[str, _Draft], entry: Entry) -> None:
     if isinstance(entry, Concept):
         written = (entry.name, *entry.forms)

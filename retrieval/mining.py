@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import Vocabulary, build_vocabulary
@@ -34,7 +37,9 @@ _LICENCE_OF_WORDNET = re.compile(r"  \d+ .*")
 _NOUN_OF_WORDNET = re.compile(r"(\S+) n \d+ .*")
 
 
-def count_words(captions: pa.Array | pa.ChunkedArray | Iterable[str]) -> Counter[str]:
+def count_words(
+    captions: pa.Array | pa.ChunkedArray | Iterable[str], copies: NDArray[np.int64] | None = None
+) -> Counter[str]:
     """Count in how many captions each word occurs.
 
     Tables of parts of a corpus add up to the table of the whole. Left out is what never becomes a concept: words of
@@ -43,15 +48,26 @@ def count_words(captions: pa.Array | pa.ChunkedArray | Iterable[str]) -> Counter
 
     Args:
         captions: Captions of one part; null says nothing.
+        copies: How often each caption counts, 0 or more; ``None`` for once.
 
     Returns:
-        For each word the number of captions that use it, each caption counting once.
+        For each word the number of captions that use it, each caption counting once or as often as ``copies`` says.
+
+    Raises:
+        ValueError: If there is not one number of copies for each caption.
 
     >>> (count_words(["Red dog, red cats"]) + count_words(["a cat's dog", "dog 5"])).most_common(2)
     [('dog', 3), ('red', 1)]
     """
-    texts = captions.drop_null().to_pylist() if isinstance(captions, pa.Array | pa.ChunkedArray) else captions
-    repeats = Counter(texts)
+    texts = captions.to_pylist() if isinstance(captions, pa.Array | pa.ChunkedArray) else captions
+    repeats: Counter[Any] = Counter()
+    if copies is None:
+        repeats.update(texts)
+    else:
+        for caption, times in zip(texts, copies.tolist(), strict=True):
+            if times:
+                repeats[caption] += times
+    del repeats[None]
     # No sets: their order changes from run to run, and with it the order of the table.
     number = Counter(chain.from_iterable(dict.fromkeys(find_words(caption)) for caption in repeats))
     for caption, times in repeats.items():

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import yaml
 
 COMPLETE = "# oddpair vocabulary, forms complete"
-# Bounds against what is no vocabulary; one of 100,000 concepts takes 3 MB.
+# Bounds against what is no vocabulary; one of 100,000 concepts takes 3 MB. Those of forms are for what users write:
+# with the plurals that are added to it there may be more.
 _MOST_BYTES = 64_000_000
 _MOST_YAML = 2_000_000
 _LONGEST_FORM = 1_000
@@ -39,7 +40,10 @@ def load_vocabulary(*sources: str | Path) -> Vocabulary:
 
     Args:
         sources: Files (``.yaml``, ``.yml``, ``.json``, all others are text), or names of built-in lists as ``str``:
-            ``"imagenet"``, ``"coco"``, ``"voc"``. A file of such a name is given as ``"./coco"``.
+            ``"imagenet"``, ``"coco"``, ``"voc"``. A file of such a name is given as ``"./coco"``. In a text file whose
+            first line is ``# oddpair vocabulary, forms complete`` each line says all forms of its concept, the plurals
+            too: none is added, and of two such concepts none joins the other as its plural. So ``new`` and ``news``
+            are kept apart.
 
     Returns:
         The vocabulary; from a file of ``save_vocabulary`` alone, the one that was saved.
@@ -120,9 +124,9 @@ def _parse_lines(path: Path, lines: Sequence[str]) -> Iterator[Entry]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         place = f"{path} line {number}"
-        synset = _SYNSET_LINE.fullmatch(line.strip())
+        synset = None if complete else _SYNSET_LINE.fullmatch(line.strip())
         first, *further = (field.strip() for field in (synset[1].split(",") if synset else line.split("\t")))
-        forms = _check_forms(place, [first, *filter(None, further)])
+        forms = _check_forms(place, [first, *filter(None, further)], bounded=not complete)
         yield Concept(name=forms[0], forms=forms) if complete else forms
 
 
@@ -207,17 +211,17 @@ def _yaml_place(path: Path, node: yaml.Node) -> str:
     return f"{path} line {node.start_mark.line + 1}"
 
 
-def _check_forms(place: str, written: Sequence[str]) -> tuple[str, ...]:
+def _check_forms(place: str, written: Sequence[str], *, bounded: bool = True) -> tuple[str, ...]:
     forms = tuple(form.strip() for form in written)
     if not forms or not forms[0]:
         raise Refusal(f"{place} has no name of a concept first: write it before its further forms")
-    if len(forms) > _MOST_FORMS:
+    if bounded and len(forms) > _MOST_FORMS:
         raise Refusal(
             f"{place} has {len(forms):,} forms of one concept, needed at most {_MOST_FORMS}: if they are the names of "
             "a set's classes, give a file with these alone"
         )
     for form in forms:
-        if len(form) > _LONGEST_FORM:
+        if bounded and len(form) > _LONGEST_FORM:
             raise Refusal(
                 f"{place} has a form of {len(form):,} characters, needed at most {_LONGEST_FORM:,}: {_ONE_A_LINE}"
             )

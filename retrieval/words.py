@@ -7,8 +7,10 @@ import unicodedata
 from functools import cache
 
 _ASCII_WORD = re.compile(r"[0-9a-z]+(?:'[0-9a-z]+)*")
-# Soft hyphens, joiners and variation selectors are invisible and leave no gap in a word.
-INVISIBLE = dict.fromkeys([0xAD, 0x200C, 0x200D, *range(0xFE00, 0xFE10)])
+# Soft hyphens, joiners, byte order marks and variation selectors are invisible and leave no gap in a word.
+INVISIBLE = dict.fromkeys(
+    [0xAD, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]
+)
 SPELLING = INVISIBLE | str.maketrans({"’": "'", "ʼ": "'", "_": " "})
 
 

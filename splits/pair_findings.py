@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from oddpair.retrieval.counting.counts import Counts
 from oddpair.retrieval.counting.pmi import FloatArray, IntArray, expect_pairs, pmi
@@ -15,8 +16,15 @@ from oddpair.retrieval.counting.pmi_intervals import pmi_interval
 from oddpair.splits.pair_graph import BoolArray, PairGraph, count_bipartite, find_identifiable
 from oddpair.splits.pair_paths import NO_PATH, find_paths
 
-SEEN, UNSEEN, NOT_COUNTED = "seen", "unseen", "not counted"
-STATUSES = (SEEN, UNSEEN, NOT_COUNTED)
+SEEN, UNSEEN, NOT_COUNTED, ABSENT, NESTED = "seen", "unseen", "not counted", "absent", "nested"
+STATUSES = (SEEN, UNSEEN, NOT_COUNTED, ABSENT, NESTED)
+
+STATUS_MEANINGS = (
+    "Unseen here means together in no counted caption, though each of the two concepts is in some: it says nothing of "
+    "pictures, of what captions leave out, or of captions that were set aside. A pair with a concept that no counted "
+    "caption names is absent rather than unseen, as nothing could have shown it. A nested pair is no pair: its concepts "
+    "are mentioned together by construction, by the rules of the count. Of a pair that was not counted nothing is known."
+)
 
 BOTH, SUPPORTED, IDENTIFIABLE, NEITHER = (
     "supported and identifiable",
@@ -69,8 +77,10 @@ def describe_pairs(
         told: Called with the number of pairs whose paths were found since, which takes most of the time.
 
     Returns:
-        Columns ``a`` and ``b`` (names); ``status``: ``seen`` together in a caption, ``unseen``, or ``not counted``;
-        ``count_text``, ``count_image``, ``count_joint`` of the pair, null where not counted; ``count_a`` and
+        Columns ``a`` and ``b`` (names); ``status``: ``seen`` together in a counted caption; ``unseen``, together in
+        none though each concept is in some; ``absent``, where a concept is in none; ``nested``, no pair because its
+        concepts are mentioned together by construction; or ``not counted``; ``count_text``, ``count_image``,
+        ``count_joint`` of the pair, null where it was not counted, as nested pairs never are; ``count_a`` and
         ``count_b``, captions; ``expected``, captions with both by chance; ``pmi`` in nats with its 95 % interval
         ``pmi_low`` to ``pmi_high``, null where not counted or undefined; ``degree_a`` and ``degree_b``, concepts seen
         with; ``common_neighbours``, concepts that both are seen with, of which ``strongest`` names the first by the
@@ -97,7 +107,7 @@ def describe_pairs(
         {
             "a": names.take(pa.array(first)),
             "b": names.take(pa.array(second)),
-            "status": np.select([~counted, text > 0], [NOT_COUNTED, SEEN], UNSEEN),
+            "status": _find_status(counts, first, second, counted, text),
             "count_text": pa.array(text, mask=~counted),
             "count_image": _optional(image, ~counted),
             "count_joint": _optional(joint, ~counted),
@@ -178,6 +188,17 @@ def summarise_pairs(table: pa.Table, graph: PairGraph) -> dict[str, Any]:
             "alone": int((graph.sizes == 1).sum()),
         },
     }
+
+
+def _find_status(
+    counts: Counts, first: IntArray, second: IntArray, counted: BoolArray, text: IntArray
+) -> NDArray[np.str_]:
+    nested = np.isin(first * len(counts.names) + second, counts.nested)
+    absent = (counts.text[first] == 0) | (counts.text[second] == 0)
+    status: NDArray[np.str_] = np.select(
+        [nested, absent, ~counted, text > 0], [NESTED, ABSENT, NOT_COUNTED, SEEN], UNSEEN
+    )
+    return status
 
 
 def _look_up(

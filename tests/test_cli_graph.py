@@ -1,21 +1,24 @@
 import csv
+import dataclasses
 import json
 import math
 import re
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 from typer.testing import CliRunner
 
-from oddpair import cli, files
+from oddpair import cli, files, stages
 from oddpair.commands.graph import graph_pairs
 from oddpair.commands.graph_page import write_rows
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.counting.count import count
-from oddpair.retrieval.counting.counts_file import write_counts
-from oddpair.retrieval.vocabulary_file import save_vocabulary
+from oddpair.retrieval.counting.counts_file import read_counts, write_counts
+from oddpair.retrieval.vocabulary_file import load_vocabulary, save_vocabulary
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -40,8 +43,10 @@ def counts(tmp_path):
     vocabulary = build_vocabulary(["cat", "dog", "tree", "pine tree", "bird", "fish", "unicorn"])
     mentions = sparse.csr_array([[name in text.split() for name in vocabulary.names] for text in CAPTIONS])
     folder = tmp_path / "counts"
+    stages.begin(folder, {"corpus": "some"})
     write_counts(folder, count(mentions, vocabulary=vocabulary))
     save_vocabulary(folder / "vocabulary.txt", vocabulary)
+    stages.finish(folder)
     return folder
 
 
@@ -56,14 +61,15 @@ def test_pairs_become_a_table_a_page_and_a_summary(counts, pairs, tmp_path):
     code, said = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
     assert (code, said.splitlines()[0]) == (
         0,
-        "4 pairs: 1 seen together in 8 captions, 3 unseen, 0 not counted",
+        "4 pairs: 1 seen together in 8 captions, 2 unseen, 0 not counted",
     )
     assert "of the unseen 2 supported, 1 identifiable, 1 both" in said
+    assert "    1 absent: one of their concepts is in no caption" in said
     rows = files.read_table(tmp_path / "out" / "graph.parquet").to_pylist()
     assert [(row["a"], row["b"], row["status"], row["path"]) for row in rows] == [
         ("cat", "dog", "seen", 1),
         ("cat", "bird", "unseen", 2),
-        ("cat", "unicorn", "unseen", None),
+        ("cat", "unicorn", "absent", None),
         ("dog", "fish", "unseen", None),
     ]
     assert rows[0]["expected"] == 4 * 3 / 8
@@ -74,7 +80,13 @@ def test_pairs_become_a_table_a_page_and_a_summary(counts, pairs, tmp_path):
     assert [line["count_text"] for line in lines] == ["2", "0", "0", "0"]
     assert (lines[0]["identifiable"], lines[2]["pmi"], lines[1]["pmi"]) == ("true", "", "-inf")
     page = (tmp_path / "out" / "graph.html").read_text()
-    for words in ("arXiv:2307.05596", "necessary there", "unseen, identifiable, n = 1", "chance"):
+    for words in (
+        "together in no counted caption, though each",
+        "arXiv:2307.05596",
+        "necessary there",
+        "unseen, identifiable, n = 1",
+        "chance",
+    ):
         assert words in page
     assert "<script" not in page
     assert "not counted: neither seen nor unseen" in page
@@ -88,7 +100,7 @@ def test_json_is_one_line_and_a_second_run_does_nothing(counts, pairs, tmp_path)
     assert said.count("\n") == 1
     found = json.loads(said)
     assert (found["pairs"], found["captions"], found["out"]) == (4, 8, str(tmp_path / "out"))
-    assert found["statuses"]["unseen"] == {"pairs": 3, "supported": 2, "identifiable": 1, "both": 1}
+    assert found["statuses"]["unseen"] == {"pairs": 2, "supported": 2, "identifiable": 1, "both": 1}
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir() if path.name != ".lock"}
     assert run(*command) == (0, said)
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -108,12 +120,14 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(counts, pairs, tm
     assert "minimum" in line
 
 
-@pytest.mark.parametrize("name", ["counts.parquet", "pairs.parquet", "meta.json", "vocabulary.txt"])
+@pytest.mark.parametrize(
+    "name", ["counts.parquet", "pairs.parquet", "nested.parquet", "meta.json", "vocabulary.txt"]
+)
 def test_counts_that_are_not_whole_are_refused_and_nothing_is_left(counts, pairs, tmp_path, name):
     (counts / name).unlink()
     code, line = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
     assert code == 2
-    assert re.search(rf"{name} does not exist: check the path, or run the step that writes it", line)
+    assert re.search(rf"{name} does not exist, but was counted: run oddpair count again", line)
     assert not [path for path in (tmp_path / "out").iterdir() if path.name != ".lock"]
 
 
@@ -136,6 +150,7 @@ def test_the_folder_of_the_counts_is_not_written_to(counts, pairs, tmp_path):
     before = sorted(path.name for path in counts.iterdir())
     code, line = run("graph", counts, "--pairs", pairs, "--out", counts)
     assert (code, "which stay as they are: choose another --out" in line) == (2, True)
+    assert "which stay as they are" in run("graph", counts, "--pairs", pairs, "--out", counts / "a" / "b")[1]
     assert sorted(path.name for path in counts.iterdir()) == before
     assert (
         "does not exist: give the folder"
@@ -187,30 +202,109 @@ def test_a_page_of_pairs_that_nobody_sees_or_expects_is_drawn(counts, tmp_path):
     (tmp_path / "pairs.tsv").write_text("a\tb\nunicorn\tcat\n")
     assert run("graph", counts, "--pairs", tmp_path / "pairs.tsv", "--out", tmp_path / "out")[0] == 0
     page = (tmp_path / "out" / "graph.html").read_text()
-    assert "unseen, not identifiable, n = 1" in page
+    assert "a concept is absent, n = 1" in page
     assert "seen together, n" not in page
 
 
 def test_a_plot_of_very_many_pairs_says_how_many_it_leaves_out(counts, pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("oddpair.commands.graph_plot._MOST_POINTS", 1)
+    pairs.write_text("cat,dog\ncat,tree\n")
     assert run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")[0] == 0
     page = (tmp_path / "out" / "graph.html").read_text()
     assert "Not drawn, as there are so many of their kind: 1." in page
-    assert "unseen, not identifiable, n = 2" in page
+    assert "seen together, n = 2" in page
 
 
 def test_counts_of_a_paper_s_rules_and_of_a_tagger_are_marked(counts, pairs, tmp_path):
     meta = files.read_json(counts / "meta.json")
     meta |= {
         "counting": {"rules": "unigrams", "paper": "arXiv:2404.04125", "check": "unverified against spaCy"},
-        "tagger": {"kind": "zero-shot", "encoder": "0123<b>", "same_encoder": True},
+        "tagger": {"kind": "zero-shot", "encoder": {"name": "0123<b>"}, "same_encoder": True},
         "tag_threshold": 0.3,
     }
     files.write_json(counts / "meta.json", meta)
+    stages.finish(counts)
     code, said = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out", "--json")
     assert code == 0
     assert json.loads(said)["counting"] == meta["counting"]
     page = (tmp_path / "out" / "graph.html").read_text()
     assert "rules unigrams, paper arXiv:2404.04125, check unverified against spaCy" in page
-    assert "kind zero-shot, encoder 0123&lt;b&gt;" in page
-    assert "the tagger is a model under evaluation" in page
+    assert "tags by 0123&lt;b&gt;, zero-shot, a model under evaluation" in page
+    assert "{" not in page[page.index("how concepts were found") :][:600]
+    marks = pq.read_schema(tmp_path / "out" / "graph.parquet").metadata
+    assert json.loads(marks[b"oddpair.counting"]) == meta["counting"]
+    assert json.loads(marks[b"oddpair.tagger"]) == meta["tagger"]
+    assert (
+        "    counted: captions by the rules of unigrams, arXiv:2404.04125, unverified against spaCy; tags by 0123<b>"
+        in run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")[1]
+    )
+
+
+def test_a_pair_that_is_nested_by_the_rules_of_the_count_is_no_pair(counts, pairs, tmp_path):
+    vocabulary = load_vocabulary(counts / "vocabulary.txt")
+    ids = sorted(vocabulary.names.index(name) for name in ("cat", "bird"))
+    keys = np.array([ids[0] * len(vocabulary) + ids[1]])
+    write_counts(counts, dataclasses.replace(read_counts(counts), nested=keys))
+    stages.finish(counts)
+    code, said = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
+    assert code == 0
+    assert "    1 no pair: mentioned together by construction" in said
+    assert "count again" not in said
+    rows = files.read_table(tmp_path / "out" / "graph.parquet").to_pylist()
+    assert [(row["a"], row["b"], row["count_text"]) for row in rows if row["status"] == "nested"] == [
+        ("cat", "bird", None)
+    ]
+    assert ",nested," in (tmp_path / "out" / "graph.csv").read_text()
+    assert files.read_json(tmp_path / "out" / "summary.json")["statuses"]["nested"]["pairs"] == 1
+    assert "nested, no pair, n = 1" in (tmp_path / "out" / "graph.html").read_text()
+
+
+def finished(damage):
+    """Damage a folder whose record then fits, as whoever edits it by hand might leave it."""
+
+    def apply(folder):
+        damage(folder)
+        stages.finish(folder)
+
+    return apply
+
+
+def tell(**changes):
+    return finished(
+        lambda folder: files.write_json(folder / "meta.json", files.read_json(folder / "meta.json") | changes)
+    )
+
+
+def rename(names):
+    def apply(folder):
+        table = pq.read_table(folder / "counts.parquet")
+        files.write_table(
+            folder / "counts.parquet", table.set_column(1, "name", names(table["name"].to_pylist()))
+        )
+
+    return finished(apply)
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (tell(counting=5), "lacks counting, or gives another type"),
+        (tell(counting="x"), "lacks counting"),
+        (tell(tagger="x"), "lacks tagger"),
+        (tell(tagger=[1]), "lacks tagger"),
+        (tell(tag_threshold="x"), "lacks tag_threshold"),
+        (tell(n=10**30), "lacks n"),
+        (rename(lambda names: pa.array([None, *names[1:]])), "name is string with 1 nulls"),
+        (rename(lambda names: pa.array(range(len(names)))), "name is int64 with 0 nulls"),
+        (rename(lambda names: pa.array(names[::-1])), "names 'unicorn' as concept 0, its vocabulary 'cat'"),
+        (lambda folder: (folder / "done.json").unlink(), "is not finished: run oddpair count again"),
+        (lambda folder: (folder / "pairs.parquet").write_bytes(b"x"), "has changed since it was counted"),
+    ],
+)
+def test_counts_that_were_tampered_with_are_refused_before_anything_is_written(
+    counts, pairs, tmp_path, damage, found
+):
+    damage(counts)
+    code, line = run("graph", counts, "--pairs", pairs, "--out", tmp_path / "out")
+    assert (code, found in line) == (2, True), line
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name != ".lock"]

@@ -112,6 +112,40 @@ def test_tags_are_counted_shard_by_shard_with_all_that_the_tagger_wrote(tagged, 
     assert open_tags(out, vocabulary, threshold=0.9).of("00000", pa.array(uids)).ends[-1] == 0
 
 
+def test_files_that_were_taken_out_of_the_folder_say_who_tagged(tagged, drawn, words):
+    out, _ = tagged
+    vocabulary = load_vocabulary(words)
+    whole = open_tags(out, vocabulary)
+    uids = pa.array(open_corpus(drawn).metadata()["uid"].to_pylist())
+    for path in (out / "tags", out / files.read_json(out / "manifest.json")["files"][0]):
+        tags = open_tags(path, vocabulary, n_shards=3)
+        assert (tags.tagger, tags.notes, tags.threshold) == (whole.tagger, whole.notes, whole.threshold)
+        first = tags.of("00000", uids[:100]).to_csr().toarray()
+        assert np.array_equal(first, whole.of("00000", uids[:100]).to_csr().toarray())
+
+
+def test_counts_of_such_files_are_those_of_the_folder_and_name_the_tagger(tagged, drawn, words, tmp_path):
+    counts: list[list[int]] = []
+    taggers = []
+    for number, tags in enumerate((tagged[0], tagged[0] / "tags")):
+        out = tmp_path / str(number)
+        options = ("--vocabulary", words, "--tags", tags, "--out", out, "--workers", 1)
+        code, said = run("count", drawn, *options)
+        assert (code, "images are tagged by reference" in said) == (0, True)
+        counts.append(pq.read_table(out / "counts.parquet")["count_image"].to_pylist())
+        taggers.append(files.read_json(out / "meta.json")["tagger"])
+    assert counts[0] == counts[1]
+    assert sum(counts[0]) == 600
+    assert taggers[0] == taggers[1]
+
+
+def test_tags_of_a_corpus_of_another_number_of_shards_are_looked_for_in_all_files(tagged, drawn, words):
+    uids = pa.array(open_corpus(drawn).metadata()["uid"].to_pylist())
+    tags = open_tags(tagged[0], load_vocabulary(words), n_shards=2)
+    assert not tags.has_file("00000")
+    assert np.diff(tags.of("00000", uids[:150]).ends).tolist() == [2] * 150
+
+
 def test_of_another_vocabulary_it_is_said_what_was_not_offered_to_the_tagger(tagged):
     tags = open_tags(tagged[0], build_vocabulary([*CONCEPTS, "zeppelin"]))
     assert tags.notes[1].startswith("1 of 88 concepts, such as 'zeppelin', were not offered to the tagger")
@@ -179,6 +213,22 @@ def test_the_model_under_evaluation_may_not_be_the_tagger(
     tagger = open_tags(tmp_path / "out", load_vocabulary(words)).tagger
     assert tagger is not None
     assert tagger["same_encoder"] is True
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "line"),
+    [
+        ("typo,x", "typo is neither a folder of a model nor an architecture"),
+        ("ViT-B-32,", "ViT-B-32 is no folder of a model, and an architecture needs weights"),
+        ("ViT-B-32,/nonexistent.pt", "/nonexistent.pt is neither a file nor pretrained weights"),
+    ],
+)
+def test_a_model_under_evaluation_that_is_not_there_is_refused(
+    drawn, words, embedded, tmp_path, evaluated, line
+):
+    code, said = run(*call(drawn, words, embedded, tmp_path / "out", "--evaluated", evaluated))
+    assert (code, said.startswith(line)) == (2, True)
+    assert files_in(tmp_path) == {}
 
 
 def test_other_settings_need_another_folder(tagged, drawn, words, embedded):

@@ -18,7 +18,7 @@ from oddpair.retrieval.concepts import Concept, Vocabulary
 from oddpair.retrieval.counting.lemmas import Lemmas, find_lemmas
 from oddpair.retrieval.mentions.incidence import Incidence, from_csr, from_lists
 from oddpair.retrieval.mentions.matcher import Matcher
-from oddpair.retrieval.words import normalise
+from oddpair.retrieval.words import fold, normalise
 
 Description = dict[str, str | list[str] | None]
 
@@ -138,6 +138,7 @@ class WordFinder:
             )
         self._names = vocabulary.names
         self._lemmas, self._stop_words = lemmas, stop_words
+        self._apostrophes = [concept.name for concept in vocabulary.concepts if _is_cut(concept)]
         lemma_of = find_lemmas(vocabulary.names, lemmas)
         self._needed = [frozenset((lemma_of[name],)) for name in vocabulary.names]
         owners: dict[str, list[int]] = {}
@@ -146,7 +147,10 @@ class WordFinder:
         self._owners = {
             word: tuple(owners[lemma])
             for word, lemma in lemma_of.items()
-            if len(word) > 1 and not word.isnumeric() and word not in (stop_words or ())
+            if len(word) > 1
+            and not word.isnumeric()
+            and word not in (stop_words or ())
+            and _can_be_token(word)
         }
 
     def find(self, captions: pa.Array | pa.ChunkedArray) -> Incidence:
@@ -171,6 +175,7 @@ class WordFinder:
             "check": "unverified against NLTK",
             **_describe_lists(self._lemmas, self._stop_words),
             "never_counted": [name for number, name in enumerate(self._names) if number not in found],
+            "counted_only_without_apostrophe": self._apostrophes,
             "not_copied": [
                 "a vocabulary for each shard (its 20,000 most frequent lemmas): counts would depend on how the corpus is "
                 "cut into shards, so one vocabulary for all is needed",
@@ -181,6 +186,21 @@ class WordFinder:
                 "pairs of two concepts with one lemma are left out",
             ],
         }
+
+
+def _can_be_token(word: str) -> bool:
+    """Whether a caption exists of which ``word`` is a token: combining marks, for one, cut words there."""
+    # The dotted capital I is the one letter that a mark comes from in lower case, after the tokens were cut.
+    written = word.replace("i\u0307", "\u0130")
+    return not _SIGNS.search(written) and written.lower() == word
+
+
+def _is_cut(concept: Concept) -> bool:
+    """Whether the concept was given with an apostrophe inside, as ``o'clock``, so that tokens hold its parts alone."""
+    spellings = [fold(given).removesuffix("'s") for given in concept.given]
+    return bool(spellings) and all(
+        "'" in spelling and concept.name not in _SIGNS.sub(" ", spelling).split() for spelling in spellings
+    )
 
 
 def _describe_lists(lemmas: Lemmas | None, stop_words: Set[str] | None) -> Description:

@@ -40,7 +40,9 @@ class CountJob:
         shards: The shards.
         vocabulary_sha256: Digest of the vocabulary, which lies in the folder of parts.
         finding: How concepts are found.
+        finding_digest: Digest of what ``finding.identify`` said when the run began.
         tags: Image tags; ``None`` counts captions alone.
+        tags_digest: Digest of what ``Tags.identity`` said when the run began.
         pairs: Which pairs to count, if any, in this pass over the corpus.
         singles: Whether to count concepts, and to record rows and what is set aside.
         postings: Whether to write posting lists.
@@ -49,7 +51,9 @@ class CountJob:
     shards: ShardJob
     vocabulary_sha256: str
     finding: Finding
+    finding_digest: str
     tags: TagFile | None
+    tags_digest: str
     pairs: PairFiles | None
     singles: bool
     postings: bool
@@ -132,11 +136,17 @@ def count_in_shards(job: CountJob) -> int:
         Rows set aside.
 
     Raises:
-        Refusal: If the corpus, the vocabulary or the tags have changed since the run began.
+        Refusal: If the corpus, the vocabulary, a file of the rules or the tags have changed since the run began.
     """
     shards = job.shards
     finder, tags, n_concepts = _prepare(
-        shards.out / PARTS, job.vocabulary_sha256, job.finding, job.tags, shards.n_shards
+        shards.out / PARTS,
+        job.vocabulary_sha256,
+        job.finding,
+        job.finding_digest,
+        job.tags,
+        job.tags_digest,
+        shards.n_shards,
     )
     sums = [_Sums(job, finder, tags, n_concepts) for _ in range(shards.threads)]
     with _quarantine(job.quarantine if job.singles else None) as set_aside:
@@ -229,10 +239,17 @@ def _quarantine(path: Path | None) -> Iterator[Callable[[Bad], None] | None]:
         yield set_aside
 
 
-# Jobs of one worker find the same concepts.
+# Jobs of one worker find the same concepts. The digests are of what the files hold: paths alone do not tell a file that
+# was rewritten between two counts of one process.
 @functools.lru_cache(maxsize=1)
 def _prepare(
-    parts: Path, sha256: str, finding: Finding, tags: TagFile | None, n_shards: int
+    parts: Path,
+    sha256: str,
+    finding: Finding,
+    finding_digest: str,
+    tags: TagFile | None,
+    tags_digest: str,
+    n_shards: int,
 ) -> tuple[Finder, Tags | None, int]:
     vocabulary = load_vocabulary(parts / VOCABULARY)
     if vocabulary.sha256 != sha256:
@@ -240,5 +257,20 @@ def _prepare(
             f"{parts / VOCABULARY} is not what the run began with: see that all machines see the same folder, then "
             "run again"
         )
-    opened = None if tags is None else tags.open(vocabulary, n_shards)
-    return finding.make_finder(vocabulary), opened, len(vocabulary)
+    finder = finding.make_finder(vocabulary)
+    # After they were read: whoever rewrites them meanwhile is noticed.
+    if files.digest(finding.identify()) != finding_digest:
+        changed = " or ".join(str(path) for path in (finding.lemmas, finding.stop_words) if path)
+        raise _changed(changed, parts.parent)
+    if tags is None:
+        return finder, None, len(vocabulary)
+    opened = tags.open(vocabulary, n_shards)
+    if files.digest(opened.identity()) != tags_digest:
+        raise _changed(str(tags.path), parts.parent)
+    # By it this process knows the tables it has read, also those of a file that was at this path before.
+    opened._key = files.digest([opened._key, tags_digest])
+    return finder, opened, len(vocabulary)
+
+
+def _changed(what: str, out: Path) -> Refusal:
+    return Refusal(f"{what} changed while it was counted: delete {out} and run again")

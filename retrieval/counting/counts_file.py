@@ -5,15 +5,17 @@ Counts of parts of a corpus add up to the counts of the whole. A frequency is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from oddpair import stages
 from oddpair.errors import Refusal
-from oddpair.files import read_json, read_table, write_json, write_table
+from oddpair.files import read_json, read_table, sha256, write_json, write_table
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.counting.counts import Counts, most_frequent
 from oddpair.retrieval.counting.pair_sums import PairSums, write_tables
@@ -46,7 +48,11 @@ _KINDS = {
     "pair_concepts": int | None,
     "tags": bool,
     "rules": dict,
+    "counting": dict,
 }
+# What only counts of tagged images say.
+_KINDS_OF_TAGS = {"tagger": dict | None, "tag_threshold": int | float | None}
+_MOST = 1 << 63
 
 
 def write_counts(
@@ -58,7 +64,8 @@ def write_counts(
 ) -> int:
     """Write ``counts.parquet``, ``pairs.parquet`` and ``meta.json``; PMI is null where it is undefined.
 
-    Beside them ``nested.parquet`` lists the pairs ``a < b`` that are none by the rules of the count.
+    Beside them ``nested.parquet`` lists the pairs ``a < b`` that are none by the rules of the count. The two large
+    tables carry how they were made, see ``mark_made``.
 
     Args:
         folder: Folder to write into.
@@ -98,12 +105,16 @@ def write_counts(
         "count_image": _column(counts.image, len(counts.names)),
         "count_joint": _column(counts.joint, len(counts.names)),
     }
-    write_table(folder / "counts.parquet", pa.table(singles))
+    told = {"counting": _COUNTING, **(made or {})}
+    marks = mark_made(told)
+    write_table(folder / "counts.parquet", pa.table(singles).replace_schema_metadata(marks))
     nested = {"a": counts.nested // len(counts.names), "b": counts.nested % len(counts.names)}
     write_table(folder / "nested.parquet", pa.table({name: pa.array(ids) for name, ids in nested.items()}))
     tables = (_pair_table(counts, block) for block in (_blocks(counts) if pairs is None else pairs))
-    n_pairs = meta["pairs"] = write_tables(folder / "pairs.parquet", _PAIR_SCHEMA, tables)
-    write_json(folder / "meta.json", {"counting": _COUNTING, **(made or {}), **meta})
+    n_pairs = meta["pairs"] = write_tables(
+        folder / "pairs.parquet", _PAIR_SCHEMA.with_metadata(marks), tables
+    )
+    write_json(folder / "meta.json", {**told, **meta})
     return n_pairs
 
 
@@ -124,7 +135,9 @@ def read_counts(folder: Path, vocabulary: Vocabulary | None = None) -> Counts:
             f"{folder} counts another vocabulary (sha256 {meta['vocabulary_sha256'][:12]}, needed "
             f"{vocabulary.sha256[:12]}): give its vocabulary, or {_again(folder)}"
         )
-    singles, pairs, nested = (folder / f"{name}.parquet" for name in ("counts", "pairs", "nested"))
+    if vocabulary is not None:
+        need_names(folder, vocabulary)
+    singles, pairs = folder / "counts.parquet", folder / "pairs.parquet"
     try:
         numbers = _read(singles, "concept_id")
         if not np.array_equal(numbers, np.arange(len(numbers))):
@@ -136,7 +149,7 @@ def read_counts(folder: Path, vocabulary: Vocabulary | None = None) -> Counts:
             if found != meta[name]:
                 raise ValueError(f"{found:,} {name}, meta.json says {meta[name]:,}")
         return Counts(
-            names=tuple(read_table(singles, ["name"])["name"].to_pylist()),
+            names=_read_names(singles),
             vocabulary_sha256=meta["vocabulary_sha256"],
             n_captions=meta["n"],
             text=text,
@@ -148,10 +161,10 @@ def read_counts(folder: Path, vocabulary: Vocabulary | None = None) -> Counts:
             pair_image=pair_image,
             pair_joint=pair_joint,
             members=most_frequent(text, meta["pair_concepts"]),
-            nested=_read(nested, "a") * len(text) + _read(nested, "b"),
+            nested=_read_nested(folder, len(text)),
         )
     except ValueError as error:
-        raise Refusal(f"the counts in {folder} contradict themselves ({error}): {_again(folder)}") from error
+        raise _contradicting(folder, error) from error
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -161,18 +174,98 @@ def read_meta(folder: Path) -> dict[str, Any]:
         Refusal: If it is missing or damaged, or lacks what every count says.
     """
     meta = read_json(folder / "meta.json")
-    lacking = [
-        name
-        for name, kind in _KINDS.items()
-        if not isinstance(meta, dict)
-        or name not in meta
-        or not isinstance(meta[name], kind)
-        or (kind is not bool and isinstance(meta[name], bool))
-        or (isinstance(meta[name], int) and meta[name] < 0)
+    if not isinstance(meta, dict):
+        meta = {}
+    lacking = [name for name, kind in _KINDS.items() if name not in meta or not _is_of(meta[name], kind)]
+    lacking += [
+        name for name, kind in _KINDS_OF_TAGS.items() if name in meta and not _is_of(meta[name], kind)
     ]
     if lacking:
         raise Refusal(f"{folder / 'meta.json'} lacks {lacking[0]}, or gives another type: {_again(folder)}")
     return dict(meta)
+
+
+def need_names(folder: Path, vocabulary: Vocabulary) -> None:
+    """Refuse counts of other concepts than a vocabulary's, or in another order: every count would be another's.
+
+    Raises:
+        Refusal: Likewise if the names are missing or damaged.
+    """
+    try:
+        names = _read_names(folder / "counts.parquet")
+    except ValueError as error:
+        raise _contradicting(folder, error) from error
+    if names != vocabulary.names:
+        given = dict(enumerate(vocabulary.names))
+        place = next((at for at, name in enumerate(names) if given.get(at) != name), len(names))
+        told = [
+            repr(listed[place]) if place < len(listed) else "none" for listed in (names, vocabulary.names)
+        ]
+        raise Refusal(
+            f"{folder / 'counts.parquet'} names {told[0]} as concept {place}, its vocabulary {told[1]}: "
+            f"{_again(folder)}"
+        )
+
+
+def read_nested(folder: Path, n_concepts: int) -> IntArray:
+    """Read the pairs that are none by the rules of the count, as the keys of ``Counts.nested``, and nothing else.
+
+    Raises:
+        Refusal: If the file is missing or damaged, or names no pairs of so many concepts.
+    """
+    try:
+        return _read_nested(folder, n_concepts)
+    except ValueError as error:
+        raise _contradicting(folder, error) from error
+
+
+def verify_counts(folder: Path, names: Sequence[str]) -> list[str]:
+    """Compare files of a finished count with what it recorded of them; each is read once.
+
+    Args:
+        folder: Folder of ``oddpair count``.
+        names: Files in it.
+
+    Returns:
+        The SHA-256 of each.
+
+    Raises:
+        Refusal: If the count was not finished, or a file is missing, has changed or is none of its own.
+    """
+    if not (folder / "inputs.json").is_file() or not (folder / "done.json").is_file():
+        raise Refusal(f"{folder} is not finished: run oddpair count again")
+    # It refuses a record that is none.
+    stages.made_from(folder)
+    record = read_json(folder / "done.json")
+    found: list[str] = []
+    for name in names:
+        path = folder / name
+        if name not in record:
+            raise Refusal(f"{path} is no part of what was counted: {_again(folder)}")
+        if not path.is_file():
+            raise Refusal(f"{path} does not exist, but was counted: run oddpair count again")
+        if path.stat().st_size != record[name]["bytes"] or sha256(path) != record[name]["sha256"]:
+            raise Refusal(f"{path} has changed since it was counted: delete it and run oddpair count again")
+        found.append(record[name]["sha256"])
+    return found
+
+
+def mark_made(made: Mapping[str, Any]) -> dict[str, str]:
+    """Return how counts were made as metadata of a table: ``oddpair.counting`` and ``oddpair.tagger``, as JSON.
+
+    >>> mark_made({"counting": {"rules": "words"}, "tag_threshold": 0.5})
+    {'oddpair.counting': '{"rules": "words"}', 'oddpair.tagger': 'null'}
+    """
+    return {
+        f"oddpair.{name}": json.dumps(made.get(name), sort_keys=True, allow_nan=False)
+        for name in ("counting", "tagger")
+    }
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, kind) and not (isinstance(value, int) and not 0 <= value < _MOST)
 
 
 def _blocks(counts: Counts) -> Iterator[PairSums]:
@@ -216,6 +309,28 @@ def _read(path: Path, name: str) -> IntArray:
     if column.null_count or not pa.types.is_int64(column.type):
         raise ValueError(f"{name} is {column.type} with {column.null_count} nulls, needed int64")
     return np.asarray(column.to_numpy(), np.int64)
+
+
+def _read_names(path: Path) -> tuple[str, ...]:
+    column = read_table(path, ["name"])["name"]
+    if column.null_count or not pa.types.is_string(column.type):
+        raise ValueError(f"name is {column.type} with {column.null_count} nulls, needed string")
+    try:
+        return tuple(column.to_pylist())
+    except UnicodeDecodeError as error:
+        raise ValueError("a name is not UTF-8") from error
+
+
+def _read_nested(folder: Path, n_concepts: int) -> IntArray:
+    a, b = (_read(folder / "nested.parquet", name) for name in "ab")
+    if np.any(a < 0) or np.any(a >= b) or np.any(b >= n_concepts):
+        raise ValueError(f"nested pairs need ids a < b < {n_concepts}")
+    keys: IntArray = a * n_concepts + b
+    return keys
+
+
+def _contradicting(folder: Path, error: ValueError) -> Refusal:
+    return Refusal(f"the counts in {folder} contradict themselves ({error}): {_again(folder)}")
 
 
 def _column(values: IntArray | None, n_rows: int) -> pa.Array:

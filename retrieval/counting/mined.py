@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from oddpair import files
@@ -95,10 +94,7 @@ def count_words_in_shards(job: WordJob) -> int:
     number: Counter[str] = Counter()
 
     def add(rows: Rows) -> None:
-        captions = rows.table["caption"]
-        if rows.copies is not None:
-            captions = captions.take(pa.array(np.repeat(np.arange(len(captions)), rows.copies)))
-        number.update(count_words(captions))
+        number.update(count_words(rows.table["caption"], rows.copies))
 
     reader = job.shards.open_rows(named=False)
     # Splitting captions into words is Python's work, which threads would only take turns at.

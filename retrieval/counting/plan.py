@@ -19,7 +19,7 @@ from oddpair.retrieval.counting.pmi import IntArray
 from oddpair.retrieval.counting.tags import Tags, open_tags
 from oddpair.retrieval.counting.tags_file import ConceptNames, stream_tags
 
-# Their pairs take 200 MB.
+# Their pairs take 200 MB in each thread or process, and three times that with tags.
 PAIR_CONCEPTS = 10_000
 
 
@@ -46,7 +46,8 @@ class CountPlan:
         vocabulary: The concepts, or which words of the captions become concepts.
         finding: How concepts are found in captions.
         tags: Image tags; ``None`` counts captions alone.
-        pair_concepts: All pairs are counted among so many concepts, those that most captions mention.
+        pair_concepts: All pairs are counted among so many concepts, those that most captions mention. The pairs of
+            10,000 concepts take 200 MB in each thread or process, three times that with tags.
         pairs: File of further pairs to count, see ``load_pairs``; ``None`` for none.
         postings: Whether to write which rows hold each concept.
     """

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+# Pairs that are checked at once.
+_BLOCK = 1 << 20
+
 
 def pmi(pair: IntArray, first: IntArray, second: IntArray, n_captions: int) -> FloatArray:
     """Pointwise mutual information of concept pairs, in nats.
@@ -29,8 +32,8 @@ def pmi(pair: IntArray, first: IntArray, second: IntArray, n_captions: int) -> F
         One value per pair, shape ``(n_pairs,)``.
 
     Raises:
-        ValueError: If a pair is counted more often than one of its concepts, or a concept is
-            absent from the corpus, where PMI is undefined.
+        ValueError: If no corpus of ``n_captions`` captions has the counts, or a concept is absent from the corpus,
+            where PMI is undefined.
 
     References:
         Church and Hanks, Computational Linguistics 16(1), 1990. For CLIP: Qu and Xie, arXiv:2507.08000.
@@ -38,7 +41,7 @@ def pmi(pair: IntArray, first: IntArray, second: IntArray, n_captions: int) -> F
     >>> pmi(np.array([2, 0]), np.array([4, 4]), np.array([5, 5]), n_captions=10)
     array([  0., -inf])
     """
-    check_pairs(pair, first, second)
+    check_pairs(pair, first, second, n_captions)
     absent = np.flatnonzero((first <= 0) | (second <= 0))
     if absent.size:
         raise ValueError(f"pair {absent[0]} has a concept that is absent from the corpus: PMI is undefined")
@@ -73,17 +76,48 @@ def expect_pairs(first: IntArray, second: IntArray, n_captions: int) -> FloatArr
     return values
 
 
-def check_pairs(pair: IntArray, first: IntArray, second: IntArray) -> None:
-    """Check that no pair is counted more often than one of its concepts.
+def check_pairs(pair: IntArray, first: IntArray, second: IntArray, n_captions: int | None = None) -> None:
+    """Check that the counts of pairs and of their concepts, in captions, can be those of one corpus.
+
+    Args:
+        pair: Captions that hold both concepts, shape ``(n_pairs,)``.
+        first: Captions that hold each pair's first concept, shape ``(n_pairs,)``.
+        second: Captions that hold each pair's second concept, shape ``(n_pairs,)``.
+        n_captions: Captions in the corpus, or ``None`` if the counts have no such total.
 
     Raises:
-        ValueError: If one is, or the shapes differ.
+        ValueError: If a count is negative, a pair is counted more often than one of its concepts, or at least one of
+            the two concepts would be in more captions than there are; or the shapes differ.
+
+    >>> check_pairs(np.array([1]), np.array([7]), np.array([6]), n_captions=10)
+    Traceback (most recent call last):
+    ValueError: pair 0 leaves 1 + 6 + 5 captions with one of its concepts, the corpus has 10
     """
     if not pair.shape == first.shape == second.shape:
         raise ValueError(f"pairs have shape {pair.shape}, their concepts {first.shape} and {second.shape}")
-    wrong = np.flatnonzero(pair > np.minimum(first, second))
-    if wrong.size:
-        row = wrong[0]
+    # Some at a time: of tens of millions of pairs, an array more would be felt.
+    for start in range(0, len(pair), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        c, a, b = pair[block], first[block], second[block]
+        wrong = (c < 0) | (c > a) | (c > b)
+        if n_captions is not None:
+            # Both sides are at most the number of captions where counts are right: no sum that may overflow.
+            wrong |= a - c > n_captions - b
+        if wrong.any():
+            place = int(np.argmax(wrong))
+            _refuse(start + place, int(c[place]), int(a[place]), int(b[place]), n_captions)
+
+
+def _refuse(row: int, pair: int, first: int, second: int, n_captions: int | None) -> None:
+    if min(pair, first, second) < 0:
         raise ValueError(
-            f"pair {row} is counted {pair[row]} times, its concepts only {first[row]} and {second[row]} times"
+            f"pair {row} has a negative count: {pair} for the pair, {first} and {second} for its concepts"
         )
+    if pair > min(first, second):
+        raise ValueError(f"pair {row} is counted {pair} times, its concepts only {first} and {second} times")
+    if n_captions is not None and max(first, second) > n_captions:
+        raise ValueError(f"pair {row}: a concept is counted in {max(first, second)} of {n_captions} captions")
+    raise ValueError(
+        f"pair {row} leaves {pair} + {first - pair} + {second - pair} captions with one of its concepts, "
+        f"the corpus has {n_captions}"
+    )

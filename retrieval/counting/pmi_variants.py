@@ -48,7 +48,7 @@ def smoothed_pmi(
     """
     if not 0 < shrinkage < np.inf:
         raise ValueError(f"shrinkage is {shrinkage}, needed a finite number above 0")
-    check_pairs(pair, first, second)
+    check_pairs(pair, first, second, n_captions)
     values: FloatArray = np.log((pair + shrinkage) / (expect_pairs(first, second, n_captions) + shrinkage))
     return values
 
@@ -98,8 +98,9 @@ def published_pmi(
     ``log(k (c + 1) / ((f_x + 1000) (f_y + 1000)))`` with ``k = (1 / (T (T - 1))) / (1 / T)^2``, which is 1 but for the
     tenth digit. What differs from the textbook's form: constants are added to the counts; ``f`` is no count of
     captions but the sum of a word's pair counts over its partners (``pair_marginals``), so that long captions weigh
-    more; and no number of captions or pairs enters, so that chance level is not 0 (the values lie between about -30
-    and -13.8, that of three zeros). The order of the pairs does not depend on ``tokens``.
+    more; and no number of captions or pairs enters, so that chance level is not 0, and lies elsewhere for each corpus.
+    All values are negative: the highest is -8.29, of ``c = f_x = f_y = 998``, and there is no lowest (-34.5 for
+    ``c = 1e9`` with both ``f = 1e12``; three zeros give -13.8). The order of the pairs does not depend on ``tokens``.
 
     Args:
         pair: Captions that hold both words, shape ``(n_pairs,)``.
@@ -111,7 +112,8 @@ def published_pmi(
         One value per pair, shape ``(n_pairs,)``.
 
     Raises:
-        ValueError: If a pair is counted more often than one of its marginals, or ``tokens`` is not above 1.
+        ValueError: If a count is negative, a pair is counted more often than one of its marginals, or ``tokens`` is
+            not a finite number above 1.
 
     References:
         Qu and Xie, arXiv:2507.08000.

@@ -149,7 +149,7 @@ def _entries(
                 if _may_hold(file.metadata.row_group(number).column(0).statistics, wanted)
             ]
             table = file.read_row_groups(groups, columns=columns)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(path, str(error).splitlines()[0]) from error
     if any(column.null_count for column in table.columns):
         raise _damaged(path, "a value is null")

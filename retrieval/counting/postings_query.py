@@ -137,13 +137,27 @@ class Postings:
                     first = ends[place] - self.index.rows[part[place]]
                     yield self.index.shards[part[place]], rows - first
 
+    def files(self, kind: Kind = "text") -> list[str]:
+        """Name the files in the folder of the counts that a question of some kind reads.
+
+        Raises:
+            Refusal: If there are no image tags.
+        """
+        self._need_kind(kind)
+        kinds = ("text", "image") if kind == "joint" else (kind,)
+        paths = [self._file(part, which)[0] for part in self._parts() for which in kinds]
+        return [path.relative_to(self.folder).as_posix() for path in paths]
+
     def _check(self, concepts: Sequence[int], kind: Kind) -> list[int]:
         wanted = sorted(set(map(int, concepts)))
         if not wanted or wanted[0] < 0 or wanted[-1] >= self.index.n_concepts:
             raise ValueError(f"concepts {wanted[:3]}, needed ids from 0 to {self.index.n_concepts - 1}")
+        self._need_kind(kind)
+        return wanted
+
+    def _need_kind(self, kind: Kind) -> None:
         if kind != "text" and not self.index.image:
             raise Refusal(f"{self.folder} was counted without image tags: count again with --tags")
-        return wanted
 
     def _parts(self) -> Iterator[range]:
         ends = (*self.index.starts[1:], len(self.index.shards))
@@ -163,6 +177,9 @@ class Postings:
 
 def open_postings(folder: Path) -> Postings:
     """Open the posting lists in a folder of counts.
+
+    No checksum of a parquet file covers its footer, which says where a concept may be. Who did not write the files a
+    moment ago compares them with the record of the count first: ``verify_counts(folder, postings.files(kind))``.
 
     Raises:
         Refusal: If there are none, or their index contradicts itself.

@@ -116,9 +116,15 @@ def share_rows(reader: RowReader, takers: Sequence[Callable[[Rows], None]]) -> N
     if len(takers) == 1:
         work(takers[0])
         return
-    with ThreadPoolExecutor(len(takers)) as pool:
-        for future in [pool.submit(work, take) for take in takers]:
-            future.result()
+    # A worker process tells all libraries to compute with one thread; Arrow would then read one column after the other.
+    before = pa.cpu_count()
+    pa.set_cpu_count(max(before, len(takers)))
+    try:
+        with ThreadPoolExecutor(len(takers)) as pool:
+            for future in [pool.submit(work, take) for take in takers]:
+                future.result()
+    finally:
+        pa.set_cpu_count(before)
 
 
 def repeat_rows(incidence: Incidence, copies: NDArray[np.int64]) -> Incidence:

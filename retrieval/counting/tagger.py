@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from oddpair.engines import one_thread
 from oddpair.errors import Refusal
 from oddpair.jobs import run_jobs
 from oddpair.progress import track
+from oddpair.retrieval.counting.tags_file import mark_tagger
 from oddpair.retrieval.embed_layout import part_path
 from oddpair.retrieval.encoder import Encoder
 from oddpair.retrieval.pairs import Pairs, join
@@ -151,7 +152,9 @@ def find_concepts(pictures: NDArray[Any], concepts: NDArray[np.float32], plan: T
     return found.take(np.flatnonzero(found.score > np.float32(plan.threshold)))
 
 
-def tag_pictures(pictures: StoredRows, out: Path, plan: TagPlan, *, workers: int) -> list[Path]:
+def tag_pictures(
+    pictures: StoredRows, out: Path, plan: TagPlan, *, tagger: Mapping[str, Any], workers: int
+) -> list[Path]:
     """Tag embedded pictures, shard by shard; shards that are tagged already are kept.
 
     Writes ``tags/tags_0000.parquet`` (``uid``, ``concept``, ``score``; by row of the shard and score), one file a
@@ -161,6 +164,7 @@ def tag_pictures(pictures: StoredRows, out: Path, plan: TagPlan, *, workers: int
         pictures: Embeddings of pictures.
         out: Folder to write, with ``concepts.parquet`` of ``write_concepts``.
         plan: Which concepts a picture is tagged with.
+        tagger: What ``mark_tagger`` writes into each file.
         workers: Processes, or threads where there are fewer shards.
 
     Returns:
@@ -179,6 +183,7 @@ def tag_pictures(pictures: StoredRows, out: Path, plan: TagPlan, *, workers: int
             out=out,
             concepts=mark,
             plan=plan,
+            tagger=dict(tagger),
             threads=max(1, workers // n_shards),
         )
         for shard in range(n_shards)
@@ -201,6 +206,7 @@ class _TagJob:
     out: Path
     concepts: str
     plan: TagPlan
+    tagger: dict[str, Any]
     threads: int
 
 
@@ -240,7 +246,7 @@ def _tag_shard(job: _TagJob) -> None:
         "concept": names.take(pa.array(found.row)),
         "score": pa.array(found.score),
     }
-    files.write_table(_part_of(job), pa.table(table))
+    files.write_table(_part_of(job), mark_tagger(pa.table(table), job.tagger))
 
 
 # Jobs of one worker have the same concepts.

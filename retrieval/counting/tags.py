@@ -16,14 +16,12 @@ from oddpair.errors import Refusal
 from oddpair.files import digest, read_json, read_table, sha256
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.counting.tag_table import TagRows, TagTable, build_table
-from oddpair.retrieval.counting.tags_file import ConceptNames, stream_tags
+from oddpair.retrieval.counting.tags_file import TAGGER, ZERO_SHOT, ConceptNames, read_tagger, stream_tags
 from oddpair.retrieval.mentions.incidence import Incidence, Mentions
 from oddpair.retrieval.words import normalise
 
 # What Udandarao et al. chose for the probabilities of RAM++.
 THRESHOLD = 0.7
-# In the manifest of what ``oddpair tag`` wrote.
-ZERO_SHOT = "zero-shot"
 
 # Threads of one job are at the end of one shard and at the beginning of the next.
 _SHARDS_HELD = 3
@@ -32,8 +30,8 @@ _SHARDS_HELD = 3
 class Tags:
     """Image tags in files, to be asked for shard by shard; copies in other processes read the files themselves.
 
-    Where the files are cut like the corpus (see ``open_tags``), the tags of a few shards are in memory; otherwise all
-    are, once in each process: 4 bytes a tag, and 24 and its uid a picture. Threads may share it.
+    Where it is known which file has the pictures of a shard (see ``open_tags``), the tags of a few shards are in memory;
+    otherwise all are, once in each process: 4 bytes a tag, and 24 and its uid a picture. Threads may share it.
 
     Attributes:
         path: What was opened.
@@ -50,14 +48,17 @@ class Tags:
         threshold: float,
         parts: tuple[Path, ...],
         by_shard: Mapping[str, Path],
-        manifest: dict[str, Any] | None,
+        tagger: dict[str, Any] | None,
+        notes: tuple[str, ...],
+        is_stage: bool,
     ) -> None:
         """Take what ``open_tags`` found."""
         self.path = path
         self.threshold = threshold
-        self.tagger = None if manifest is None else _describe(manifest)
-        self.notes = () if manifest is None else _notes(path, vocabulary, manifest)
+        self.tagger = tagger
+        self.notes = notes
         self._vocabulary = vocabulary
+        self._is_stage = is_stage
         self._parts = parts
         self._by_shard = dict(by_shard)
         self._key = digest(
@@ -93,7 +94,7 @@ class Tags:
     def identity(self) -> dict[str, str]:
         """Name the files, each with its SHA-256, and the threshold: what counts of these tags are made from."""
         marks = {"threshold": repr(self.threshold)}
-        if self.tagger is not None:
+        if self._is_stage:
             return {**marks, "tags": stages.digest(self.path)}
         if self._parts == (self.path,):
             return {**marks, "tags": sha256(self.path)}
@@ -121,7 +122,15 @@ class Tags:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_again, (self.path, self._vocabulary, self.threshold, self._parts, self._by_shard)
+        found = {
+            "threshold": self.threshold,
+            "parts": self._parts,
+            "by_shard": self._by_shard,
+            "tagger": self.tagger,
+            "notes": self.notes,
+            "is_stage": self._is_stage,
+        }
+        return _open_again, (self.path, self._vocabulary, found)
 
     def _table(self, shard: str) -> TagTable:
         own = self._by_shard.get(shard)
@@ -143,23 +152,26 @@ def open_tags(
 ) -> Tags:
     """Open image tags: which images a tagger is surer of than a threshold to show each concept.
 
-    A (uid, concept) that is tagged twice holds if one of its scores is above. A shard's tags are looked for in one
-    file alone where that is sure to have them: in what ``oddpair tag`` wrote, by the names of shards in its manifest;
-    in folders of ``n_shards`` files in ``SHARD.parquet``, where there is one. Otherwise in all files.
+    A (uid, concept) that is tagged twice holds if one of its scores is above. The tags of a shard are looked for in all
+    files, whatever these are named: nothing tells that they are cut where the corpus is. Only of what ``oddpair tag``
+    wrote is one file read for a shard, by the names of shards in its manifest.
 
     Args:
         path: Parquet with ``uid`` and ``concept`` (text; any form of a concept's name) and ``score`` (numbers), other
-            columns being left out; or a folder of such files; or what ``oddpair tag`` wrote.
+            columns being left out; or a folder of such files; or what ``oddpair tag`` wrote, or files of it, which
+            say themselves who tagged.
         vocabulary: The concepts; tags of others are passed over. A word of several concepts tags each of them.
         threshold: A tag holds if its score is above (not at) this; ``None`` for 0.7, the choice for RAM++, or for all
             tags that ``oddpair tag`` wrote, which are cosines.
-        n_shards: Shards of the corpus; ``None`` looks for tags of others than ``oddpair tag`` in all files.
+        n_shards: Shards of the corpus; if ``oddpair tag`` tagged a corpus of another number, all files are looked into.
+            ``None`` takes it for the same number.
 
     Returns:
-        The tags, of which nothing but the names of files has been read.
+        The tags, of which nothing but the footers of files has been read.
 
     Raises:
-        Refusal: If there is no such file, the threshold is NaN, or ``oddpair tag`` did not finish.
+        Refusal: If there is no such file, one is damaged, the threshold is NaN, ``oddpair tag`` did not finish, or
+            some files are of it and others of somebody else.
 
     References:
         Zhang et al., Recognize Anything, arXiv:2306.03514; the threshold is that of Udandarao et al.,
@@ -168,23 +180,30 @@ def open_tags(
     if threshold is not None and math.isnan(threshold):
         raise Refusal("the threshold of tags is NaN: give a number")
     manifest = _read_manifest(path)
-    if manifest is not None:
-        by_shard = {
-            shard: path / name for shard, name in zip(manifest["shards"], manifest["files"], strict=True)
-        }
-        parts = tuple(by_shard.values())
-    else:
+    by_shard: dict[str, Path] = {}
+    if manifest is None:
         parts = _list_parts(path)
-        named = {part.relative_to(path).with_suffix("").as_posix(): part for part in parts if part != path}
-        by_shard = named if len(named) == n_shards else {}
-    usual = THRESHOLD if manifest is None else -math.inf
+        tagger = read_tagger(path, parts)
+    else:
+        parts = tuple(path / name for name in manifest["files"])
+        if n_shards in (None, len(parts)):
+            by_shard = dict(zip(manifest["shards"], parts, strict=True))
+        tagger = {name: manifest[name] for name in TAGGER}
+    usual = THRESHOLD if tagger is None else -math.inf
+    notes = (
+        [] if tagger is None else ["these tags are the opinion of a model, not the truth about the pictures"]
+    )
+    if manifest is not None:
+        notes += _tell_missing(path, vocabulary, manifest)
     return Tags(
         path,
         vocabulary,
         threshold=usual if threshold is None else threshold,
         parts=parts,
         by_shard=by_shard,
-        manifest=manifest,
+        tagger=tagger,
+        notes=tuple(notes),
+        is_stage=manifest is not None,
     )
 
 
@@ -236,17 +255,8 @@ class _Tables:
 _TABLES = _Tables()
 
 
-def _open_again(
-    path: Path, vocabulary: Vocabulary, threshold: float, parts: tuple[Path, ...], by_shard: dict[str, Path]
-) -> Tags:
-    return Tags(
-        path,
-        vocabulary,
-        threshold=threshold,
-        parts=parts,
-        by_shard=by_shard,
-        manifest=_read_manifest(path),
-    )
+def _open_again(path: Path, vocabulary: Vocabulary, found: dict[str, Any]) -> Tags:
+    return Tags(path, vocabulary, **found)
 
 
 def _list_parts(path: Path) -> tuple[Path, ...]:
@@ -281,22 +291,15 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def _describe(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("kind", "encoder", "templates", "per_image", "threshold", "same_encoder", "evaluated")
-    return {name: manifest[name] for name in names}
-
-
-def _notes(path: Path, vocabulary: Vocabulary, manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    notes = ["these tags are the opinion of a model, not the truth about the pictures"]
-    if manifest["vocabulary_sha256"] != vocabulary.sha256:
-        asked = {
-            normalise(name)
-            for name in read_table(path / "concepts.parquet", ["concept"])["concept"].to_pylist()
-        }
-        missing = [concept.name for concept in vocabulary.concepts if asked.isdisjoint(concept.forms)]
-        if missing:
-            notes.append(
-                f"{len(missing):,} of {len(vocabulary):,} concepts, such as {missing[0]!r}, were not offered to the "
-                "tagger, and no picture is tagged with them"
-            )
-    return tuple(notes)
+def _tell_missing(path: Path, vocabulary: Vocabulary, manifest: Mapping[str, Any]) -> list[str]:
+    if manifest["vocabulary_sha256"] == vocabulary.sha256:
+        return []
+    names = read_table(path / "concepts.parquet", ["concept"])["concept"].to_pylist()
+    asked = {normalise(name) for name in names}
+    missing = [concept.name for concept in vocabulary.concepts if asked.isdisjoint(concept.forms)]
+    if not missing:
+        return []
+    return [
+        f"{len(missing):,} of {len(vocabulary):,} concepts, such as {missing[0]!r}, were not offered to the "
+        "tagger, and no picture is tagged with them"
+    ]

@@ -1,10 +1,12 @@
-"""Files of image tags, read some rows at a time; of them only what a vocabulary can use is kept."""
+"""Files of image tags: who tagged, and the tags, some rows at a time, of which only a vocabulary's are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +16,16 @@ from numpy.typing import NDArray
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.counting.tag_table import TagRows, as_texts, spread
-from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, stream_table
+from oddpair.retrieval.formats.parquet import DamagedTable, read_footer, read_footers, stream_table
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.retrieval.words import normalise
 
 COLUMNS = ("uid", "concept", "score")
+# How ``oddpair tag`` calls what it does, in its manifest and in each file.
+ZERO_SHOT = "zero-shot"
+# What is told of the tagger, there and wherever its tags are counted.
+TAGGER = ("kind", "encoder", "templates", "per_image", "threshold", "same_encoder", "evaluated")
+_MARK = b"oddpair.tagger"
 
 _ROWS_AT_ONCE = 1 << 16
 # A tagger knows thousands of words; a file of millions is somebody's mistake, and need not fill the memory.
@@ -84,6 +91,51 @@ class ConceptNames:
         )
 
 
+def mark_tagger(table: pa.Table, tagger: Mapping[str, Any]) -> pa.Table:
+    """Write into the metadata of a table of tags who tagged, so that the file says it wherever it is moved.
+
+    Args:
+        table: The tags.
+        tagger: ``kind``, ``encoder``, ``templates``, ``per_image``, ``threshold``, ``same_encoder`` and ``evaluated``,
+            as JSON.
+    """
+    return table.replace_schema_metadata({_MARK: json.dumps(dict(tagger), sort_keys=True)})
+
+
+def read_tagger(path: Path, parts: Sequence[Path]) -> dict[str, Any] | None:
+    """Read who tagged from the metadata of files of tags.
+
+    Args:
+        path: What the user gave, for messages.
+        parts: The files, at least one.
+
+    Returns:
+        What ``mark_tagger`` wrote; ``None`` if the files are of another tagger.
+
+    Raises:
+        Refusal: If a file is damaged, or files differ in who tagged.
+    """
+    marks = []
+    for part, footer in zip(parts, read_footers(parts), strict=True):
+        if isinstance(footer, DamagedTable):
+            raise _damaged(part, footer)
+        marks.append((footer[0].metadata or {}).get(_MARK))
+    other = next((part for part, mark in zip(parts, marks, strict=True) if mark != marks[0]), None)
+    if other is not None:
+        raise Refusal(
+            f"{path} holds tags of more than one tagger ({parts[0]} and {other} differ): give the folder of one"
+        )
+    if marks[0] is None:
+        return None
+    try:
+        tagger = json.loads(marks[0])
+    except ValueError:
+        tagger = None
+    if not isinstance(tagger, dict) or not tagger.keys() >= set(TAGGER) or tagger["kind"] != ZERO_SHOT:
+        raise Refusal(f"{parts[0]} has a mark of oddpair tag that does not tell who tagged: tag again")
+    return tagger
+
+
 def stream_tags(path: Path, names: ConceptNames, threshold: float) -> Iterator[TagRows]:
     """Read the tags of a file that are above a threshold and name a concept.
 
@@ -107,7 +159,11 @@ def stream_tags(path: Path, names: ConceptNames, threshold: float) -> Iterator[T
             yield _choose(path, before, table, names, threshold)
             before += table.num_rows
     except DamagedTable as error:
-        raise Refusal(f"{path} is truncated or damaged ({error.reason}): write it again") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: DamagedTable) -> Refusal:
+    return Refusal(f"{path} is truncated or damaged ({error.reason}): write it again")
 
 
 def _choose(path: Path, before: int, table: pa.Table, names: ConceptNames, threshold: float) -> TagRows:

@@ -44,7 +44,7 @@ def fold_characters() -> Characters:
     alone = np.zeros(len(codes), np.bool_)
     for entry, code in enumerate(codes):
         form = b""
-        if not 0xD800 <= code < 0xE000 and code not in _JAMO:
+        if not 0xD800 <= code < 0xE000:
             character = chr(code)
             composed = unicodedata.normalize("NFKC", character).translate(SPELLING)
             form = _spell(fold(character))
@@ -66,7 +66,12 @@ def _in_word(character: str) -> bool:
 
 
 def _may_join(text: str, seconds: frozenset[str]) -> bool:
-    """Say whether text might change with what stands before it: by its first character, once it is taken apart."""
+    """Say whether text might change with what stands beside it.
+
+    It might by its first character, once it is taken apart; and wherever letters of Korean syllables stand by themselves.
+    """
+    if any(ord(character) in _JAMO for character in text):
+        return True
     first = unicodedata.normalize("NFKD", text)[:1]
     return bool(first) and (
         unicodedata.combining(first) != 0 or unicodedata.category(first)[0] == "M" or first in seconds

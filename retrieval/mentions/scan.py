@@ -1,6 +1,6 @@
 """One pass over the bytes of captions: words, looked up by their bytes, and the forms that they make.
 
-Text is looked at 64 bytes at a time, and words of up to 16 bytes are hashed and compared as two numbers. A hash only
+Text is looked at 64 bytes at a time, and words of up to 15 bytes are hashed and compared as two numbers. A hash only
 says where to look: a word is found if its bytes are those of a word of the vocabulary. Places in text are addresses,
 so that the same loop reads Arrow's buffers and text that was folded. What is rare is done in functions of its own,
 which keeps the loop in registers.
@@ -77,7 +77,7 @@ def scan_captions(
     for row in range(n_rows):
         largest = max(largest, offsets[row + 1] - offsets[row])
     scratch = np.empty(MOST_GROWTH * largest + MARGIN, np.uint8)
-    spans = np.empty((tables.most_words * (largest // 2 + 1) if longest else 1, 3), np.int32)
+    spans = np.empty((0, 3), np.int32)
     text = np.int64(values.ctypes.data)
     behind = text + len(values)
     for row in range(n_rows):
@@ -91,8 +91,11 @@ def scan_captions(
                 continue
             start, lower = np.int64(scratch.ctypes.data), _ZERO
             end = start + size
-        # No caption has more words than this, and at each of them no more forms end than words are in the longest.
-        room = min(((end - start) // 2 + 1) * tables.most_words * tables.most_owners, tables.n_concepts)
+        # No caption has more words than half its bytes, and at each no more forms end than words are in the longest.
+        most = ((end - start) // 2 + 1) * tables.most_words
+        if longest and most > len(spans):
+            spans = np.empty((2 * most, 3), np.int32)
+        room = min(most * tables.most_owners, tables.n_concepts)
         if n_found + room >= len(concepts):
             more = np.empty(2 * (n_found + room), np.int32)
             more[:n_found] = concepts[:n_found]
@@ -131,7 +134,7 @@ def scan_captions(
             number = _ZERO
             if stop + 1 < end and read_byte(stop) == _APOSTROPHE and _is_in_word(read_byte(stop + 1)):
                 stop, number = _look_up_joined(begin, end, lower, tables)
-            elif size > INLINE:
+            elif size >= INLINE:
                 number = _look_up_long(begin, size, lower, tables)
             else:
                 slot = (mixed >> np.uint64(24)) & last_slot

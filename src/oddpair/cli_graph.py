@@ -31,17 +31,19 @@ def graph(
 ) -> None:
     """Say of a test set's pairs whether a corpus shows them, how often, and through which neighbours.
 
-    A pair that was not counted is neither seen nor unseen: name the pairs to oddpair count --pairs to have them
-    counted. Whether an unseen pair can be expected to be composed is told by two conditions, stated on the page with
-    what they do not promise.
+    A pair is unseen if it is together in no counted caption though each of its concepts is in some; without that it
+    is absent. A pair that was not counted is neither: name the pairs to oddpair count --pairs to have them counted.
+    Whether an unseen pair can be expected to be composed is told by two conditions, stated on the page with what they
+    do not promise.
     """
     import json
 
     from oddpair import files
+    from oddpair.commands.counted import label_counts
     from oddpair.commands.graph import PAGE, ROWS, TABLE, graph_pairs, need_counts
     from oddpair.commands.paths import need_files
     from oddpair.progress import say
-    from oddpair.splits.pair_findings import NOT_COUNTED, SEEN, UNSEEN
+    from oddpair.splits.pair_findings import ABSENT, NESTED, NOT_COUNTED, SEEN, UNSEEN
 
     need_counts(counts, out)
     need_files(pairs)
@@ -52,6 +54,7 @@ def graph(
         return
     statuses = found["statuses"]
     seen, unseen, left = (statuses[status] for status in (SEEN, UNSEEN, NOT_COUNTED))
+    absent, nested = (statuses[status]["pairs"] for status in (ABSENT, NESTED))
     tell(
         f"{found['pairs']:,} pairs: {seen['pairs']:,} seen together in {found['captions']:,} captions, "
         f"{unseen['pairs']:,} unseen, {left['pairs']:,} not counted"
@@ -60,6 +63,12 @@ def graph(
         f"    of the unseen {unseen['supported']:,} supported, {unseen['identifiable']:,} identifiable, "
         f"{unseen['both']:,} both"
     )
+    if absent:
+        tell(f"    {absent:,} absent: one of their concepts is in no caption")
+    if nested:
+        tell(f"    {nested:,} no pair: mentioned together by construction")
+    if labels := label_counts(found):
+        tell(f"    counted: {'; '.join(labels)}")
     if left["pairs"]:
         say(f"{left['pairs']:,} pairs were not counted: count again with --pairs {pairs} to know of them")
     tell(f"table: {out / TABLE} and {out / ROWS}")

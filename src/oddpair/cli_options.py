@@ -45,7 +45,10 @@ VOCABULARIES = Annotated[
 ]
 TAGS = Annotated[
     Path | None,
-    typer.Option(help="Image tags: parquet of uid, concept, score; a tag counts if its score is above 0.7."),
+    typer.Option(
+        help="Image tags: what oddpair tag wrote, of which every tag counts, or parquet of uid, concept, score by "
+        "another tagger, of which a tag counts if its score is above 0.7."
+    ),
 ]
 ENGINE = Annotated[
     str | None,

@@ -50,8 +50,9 @@ def samples(
     from oddpair import files
     from oddpair.commands.paths import need_apart
     from oddpair.commands.samples import ask, describe
-    from oddpair.commands.samples_found import find_samples, make_split, require_counted
+    from oddpair.commands.samples_found import find_samples, make_split, need_places, require_counted
     from oddpair.commands.samples_page import write_page
+    from oddpair.splits.manifest import write_manifest
 
     for path in (out, uids):
         if path is not None and path.is_dir():
@@ -65,7 +66,10 @@ def samples(
         opened = require_counted(answer, corpus, subset)
         if split is not None:
             need_apart(opened, split)
+        outputs = [path for path in (split, uids, out) if path is not None]
+        need_places(counts, opened, [] if subset is None else [subset], outputs)
         found = find_samples(answer, opened, limit=limit, whole=uids is not None or split is not None)
+        manifest = None if split is None else make_split(split, answer, found.uids)
     if as_json:
         print(json.dumps(describe(answer) | ({} if found is None else {"samples": found.rows()})))
     else:
@@ -77,9 +81,9 @@ def samples(
         return
     if uids is not None:
         files.write_text(uids, "".join(f"{uid}\n" for uid in found.uids))
-    if split is not None:
+    if split is not None and manifest is not None:
         with files.locked(split):
-            make_split(split, answer, found.uids)
+            write_manifest(split, manifest)
     if out is not None:
         write_page(out, opened, answer, found)
     if not as_json:

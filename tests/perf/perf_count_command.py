@@ -50,7 +50,8 @@ def measure_time(folder: Path, rows: int, times: int, rounds: int) -> list[Figur
     each = [(more - less) / (rows * (times - 1)) for less, more in both]
     once = [less - rows * caption for (less, _), caption in zip(both, each, strict=True)]
     each_of_two = [
-        (more - less) / (rows * (times - 1)) for less, more in zip(taken["two short"], taken["two"], strict=True)
+        (more - less) / (rows * (times - 1))
+        for less, more in zip(taken["two short"], taken["two"], strict=True)
     ]
     name = f"oddpair count, {PAIR_CONCEPTS:,} concepts and all their pairs"
     return [

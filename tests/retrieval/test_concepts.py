@@ -8,7 +8,14 @@ from hypothesis import settings as configure
 from hypothesis import strategies as st
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.concepts import Concept, Vocabulary, build_vocabulary, find_doubtful, nested_pairs
+from oddpair.retrieval.concepts import (
+    Concept,
+    Vocabulary,
+    build_vocabulary,
+    find_doubtful,
+    find_joined,
+    nested_pairs,
+)
 from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.retrieval.words import find_words, normalise
 
@@ -371,3 +378,17 @@ def test_the_digest_tells_order_and_names_apart_and_no_spelling():
 
 def test_a_very_long_caption_is_read_in_time_that_grows_with_its_length():
     assert mentioned(["pine tree"], "pine " * 400_000 + "tree") == [{"pine tree"}]
+
+
+@pytest.mark.parametrize(
+    ("names", "joined"),
+    [
+        (["new", "news"], (("news", "new"),)),
+        (["Glasses", "glasses", "Glass", "glass"], (("Glasses", "Glass"),)),
+        (["Pine_Tree", "pine tree", "PINE-TREE"], ()),
+        ([("new", "news"), "cat"], ()),
+        (["axes", "axe", "axis"], ()),
+    ],
+)
+def test_names_that_joined_another_as_its_plural_are_found(names, joined):
+    assert find_joined(build_vocabulary(names)) == joined

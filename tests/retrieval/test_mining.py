@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -138,3 +139,18 @@ def test_columns_are_counted_like_lists_and_null_says_nothing():
     assert expected == {"red": 2, "cat": 2, "cats": 1}
     for column in (pa.array(captions), pa.chunked_array([captions[:1], captions[1:]], pa.large_string())):
         assert count_words(column) == expected
+
+
+@configure(max_examples=80, deadline=None)
+@given(CAPTIONS, st.data())
+def test_copies_count_as_captions_that_are_repeated(captions, data):
+    copies = np.array([data.draw(st.integers(0, 3)) for _ in captions], np.int64)
+    repeated = [caption for caption, times in zip(captions, copies, strict=True) for _ in range(times)]
+    assert count_words(captions, copies) == count_words(repeated)
+    with_null = pa.array([*captions, None], pa.string())
+    assert count_words(with_null, np.append(copies, 2)) == count_words(repeated)
+
+
+def test_copies_that_are_not_one_number_a_caption_are_an_error():
+    with pytest.raises(ValueError, match="zip"):
+        count_words(["a cat", "a dog"], np.array([1]))

@@ -17,7 +17,7 @@ def test_a_model_is_described_by_its_name_and_weights(transformer, tmp_path):
     assert describe_model("ViT-B-32", str(weights))["weights"] == files.sha256(weights)
     assert describe_model("ViT-B-32", "laion400m_e32") == {
         "name": "ViT-B-32",
-        "weights": "ViT-B-32 laion400m_e32",
+        "weights": "timm/vit_base_patch32_clip_224.laion400m_e32",
     }
 
 
@@ -40,6 +40,57 @@ def test_another_model_and_tags_of_no_model_are_let_pass(transformer, capsys):
     assert not refuse_same_encoder(REFERENCE, str(transformer))
     assert not refuse_same_encoder(None, "reference")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("tagger", "evaluated"),
+    [
+        (("ViT-B-32", "openai"), ("ViT-B-32-quickgelu", "openai")),
+        (("ViT-B-32", "openai"), ("ViT-B/32", "openai")),
+        (("ViT-B-32", "laion2b-s34b-b79k"), ("ViT-B-32", "laion2b_s34b_b79k")),
+        (("ViT-B-32", "laion2b_s34b_b79k"), ("ViT-B-32", "LAION2B_s34b_b79k")),
+    ],
+    ids=["one-file-of-two-architectures", "slash", "hyphens", "upper-case"],
+)
+def test_names_that_open_clip_takes_for_one_file_are_one_model(tagger, evaluated):
+    for one, other in ((tagger, evaluated), (evaluated, tagger)):
+        with pytest.raises(
+            Refusal, match=r"is the model that tagged the pictures \(weights \w+/[\w.-]+\), and"
+        ):
+            refuse_same_encoder({"encoder": describe_model(*one)}, *other)
+    assert describe_model("ViT-B/32", "openai")["name"] == "ViT-B-32"
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "line"),
+    [
+        ("typo", "x", "^typo is neither a folder of a model nor an architecture of open_clip"),
+        ("ViT-B-32", "", "^ViT-B-32 is no folder of a model, and an architecture needs weights"),
+        (
+            "ViT-B-32",
+            "/nonexistent.pt",
+            "^/nonexistent.pt is neither a file nor pretrained weights .* of ViT-B-32",
+        ),
+        ("ViT-B-32", "laion400m_e33", "^laion400m_e33 is neither a file nor pretrained weights"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused(model, pretrained, line):
+    with pytest.raises(Refusal, match=line):
+        describe_model(model, pretrained)
+
+
+@pytest.mark.parametrize("architecture", ["typo", "ViT-B-33"])
+def test_a_file_of_weights_needs_an_architecture_of_open_clip(transformer, architecture):
+    with pytest.raises(Refusal, match=f"^{architecture} is neither a folder"):
+        describe_model(architecture, str(transformer / "open_clip_model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "tagger", [{}, {"encoder": {}}, {"encoder": "x"}, {"encoder": {"name": "x", "weights": None}}, "x", []]
+)
+def test_a_tagger_that_is_not_named_is_refused_rather_than_taken_for_another(tagger):
+    with pytest.raises(Refusal, match=r"^meta\.json does not tell who tagged the pictures"):
+        refuse_same_encoder(tagger, "reference")
 
 
 def test_weights_of_tags_are_compared_by_architecture_and_tag(capsys):

@@ -267,3 +267,38 @@ def test_yaml_and_json_hold_what_text_holds(tmp_path, entries):
     as_yaml = written(tmp_path, "x.yaml", yaml.safe_dump(entries, allow_unicode=True, default_style='"'))
     as_json = written(tmp_path, "x.json", json.dumps(entries))
     assert load_vocabulary(as_yaml) == load_vocabulary(as_json) == build_vocabulary(entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.json", '{"n01440764": ["tench", "Tinca tinca"]}'),
+        ("x.txt", "n01440764_tench\nn02121620 cat, kitty\n"),
+        ("x.txt", "\t".join(f"form {'x' * (number + 1)}" for number in range(150))),
+        ("x.txt", "x" * 999 + "s\n" + "y" * 1000),
+    ],
+    ids=["synset with forms", "synset in a name", "150 forms", "long forms"],
+)
+def test_what_a_user_may_write_comes_back_from_the_file_it_is_saved_to(tmp_path, name, data):
+    vocabulary = load_vocabulary(written(tmp_path, name, data))
+    save_vocabulary(tmp_path / "saved.txt", vocabulary)
+    assert load_vocabulary(tmp_path / "saved.txt") == vocabulary
+    assert load_vocabulary(tmp_path / "saved.txt").sha256 == vocabulary.sha256
+
+
+def test_names_that_are_counted_with_another_are_told_in_one_line(tmp_path, capsys):
+    singulars = ["new", "glass", "cat", "dog", "tree", "car", "emu"]
+    plurals = ["news", "glasses", "cats", "dogs", "trees", "cars", "emus"]
+    read_vocabulary(written(tmp_path, "words.txt", "\n".join([*singulars, *plurals, "New"])))
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "'news' is counted with 'new', 'glasses' is counted with 'glass'" in told
+    assert "'trees' is counted with 'tree' and 2 more, as plurals; to keep such names apart" in told
+    assert "'# oddpair vocabulary, forms complete'" in told
+
+
+def test_names_in_a_file_with_complete_forms_are_kept_apart_and_nothing_is_told(tmp_path, capsys):
+    data = "# oddpair vocabulary, forms complete\nnew\nnews\nglass\nglasses\tspectacles\n"
+    vocabulary = read_vocabulary(written(tmp_path, "words.txt", data))
+    assert vocabulary.names == ("new", "news", "glass", "glasses")
+    assert capsys.readouterr().err == ""

@@ -113,7 +113,20 @@ def test_a_pair_that_was_not_counted_is_never_called_unseen():
         "seen": 2,
         "unseen": 1,
         "not counted": 1,
+        "absent": 0,
+        "nested": 0,
     }
+
+
+def test_a_pair_with_a_concept_of_no_caption_is_absent_and_a_nested_one_no_pair():
+    nested = np.array([0 * 7 + 4, 1 * 7 + 6])
+    rows, summary = describe([[0, 3], [0, 4], [1, 6], [2, 6]], nested=nested)
+    assert [row["status"] for row in rows] == ["unseen", "nested", "nested", "absent"]
+    assert [row["count_text"] for row in rows] == [0, None, None, 0]
+    assert [summary["statuses"][name]["pairs"] for name in ("unseen", "nested", "absent")] == [1, 2, 1]
+    # Whatever was counted, none of its captions can hold it.
+    (row,), _ = describe([[5, 6]], members=np.array([0, 1, 2]))
+    assert (row["status"], row["count_text"]) == ("absent", None)
 
 
 def test_pictures_tell_of_pairs_that_no_caption_holds():
@@ -139,6 +152,8 @@ def test_the_summary_counts_conditions_by_status_and_degrees_of_each_concept_onc
         "seen": {"pairs": 2, "supported": 1, "identifiable": 2, "both": 1},
         "unseen": {"pairs": 2, "supported": 1, "identifiable": 1, "both": 0},
         "not counted": {"pairs": 0, "supported": 0, "identifiable": 0, "both": 0},
+        "absent": {"pairs": 0, "supported": 0, "identifiable": 0, "both": 0},
+        "nested": {"pairs": 0, "supported": 0, "identifiable": 0, "both": 0},
     }
     # Of concepts 0, 1, 3, 4 and 5: 2, 2, 1, 1, 1.
     assert summary["degrees"] == {

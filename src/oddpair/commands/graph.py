@@ -10,7 +10,7 @@ from oddpair import files, stages
 from oddpair.commands.graph_page import write_page, write_rows
 from oddpair.errors import Refusal
 from oddpair.progress import track
-from oddpair.retrieval.counting.counts_file import read_counts, read_meta
+from oddpair.retrieval.counting.counts_file import mark_made, read_counts, read_meta, verify_counts
 from oddpair.retrieval.counting.pair_file import load_pairs
 from oddpair.retrieval.vocabulary_file import load_vocabulary
 from oddpair.splits.pair_findings import describe_pairs, summarise_pairs
@@ -19,7 +19,7 @@ from oddpair.splits.pair_graph import build_graph
 TABLE, ROWS, PAGE, SUMMARY = "graph.parquet", "graph.csv", "graph.html", "summary.json"
 # Test sets of more pairs than this may take seconds to follow through the graph.
 _MANY_PAIRS = 50_000
-_COUNTED = ("counts.parquet", "pairs.parquet", "meta.json", "vocabulary.txt")
+_COUNTED = ("counts.parquet", "pairs.parquet", "nested.parquet", "meta.json", "vocabulary.txt")
 
 
 def need_counts(counts: Path, out: Path) -> None:
@@ -27,8 +27,10 @@ def need_counts(counts: Path, out: Path) -> None:
     if not counts.is_dir():
         found = "is a file" if counts.exists() else "does not exist"
         raise Refusal(f"{counts} {found}: give the folder that oddpair count wrote")
-    if out.resolve() == counts.resolve():
-        raise Refusal(f"{out} is the folder of the counts, which stay as they are: choose another --out")
+    if out.resolve().is_relative_to(counts.resolve()):
+        raise Refusal(
+            f"{out} is or lies in the folder of the counts, which stay as they are: choose another --out"
+        )
 
 
 def graph_pairs(counts: Path, pairs: Path, out: Path, *, minimum: int, support: int) -> dict[str, Any]:
@@ -37,8 +39,8 @@ def graph_pairs(counts: Path, pairs: Path, out: Path, *, minimum: int, support: 
     Args:
         counts: Folder of ``oddpair count``.
         pairs: File of pairs.
-        out: Folder for ``graph.parquet``, one row a pair, the same as ``graph.csv`` for a paper's table,
-            ``summary.json`` and ``graph.html``.
+        out: Folder for ``graph.parquet``, one row a pair, marked with how it was counted (``mark_made``), the same as
+            ``graph.csv`` for a paper's table, ``summary.json`` and ``graph.html``.
         minimum: Captions that must name two concepts together for an edge.
         support: Captions that must name a concept for it to be supported.
 
@@ -46,11 +48,11 @@ def graph_pairs(counts: Path, pairs: Path, out: Path, *, minimum: int, support: 
         The summary.
 
     Raises:
-        Refusal: If the counts are not whole, the file holds no pairs of their vocabulary, or the folder was made from
-            other inputs.
+        Refusal: If the counts are not finished or not as they were counted, the file holds no pairs of their
+            vocabulary, or the folder was made from other inputs.
     """
     inputs = {
-        "counts": files.digest([files.sha256(counts / name) for name in _COUNTED]),
+        "counts": files.digest(verify_counts(counts, _COUNTED)),
         "pairs": files.sha256(pairs),
         "minimum": minimum,
         "support": support,
@@ -75,7 +77,7 @@ def graph_pairs(counts: Path, pairs: Path, out: Path, *, minimum: int, support: 
                 "vocabulary_sha256": counted.vocabulary_sha256,
                 **summarise_pairs(table, graph),
             }
-            files.write_table(out / TABLE, table)
+            files.write_table(out / TABLE, table.replace_schema_metadata(mark_made(made)))
             write_rows(out / ROWS, table)
             write_page(out / PAGE, table, summary)
             files.write_json(out / SUMMARY, summary)

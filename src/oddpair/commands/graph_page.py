@@ -13,12 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oddpair import files, html
+from oddpair.commands.counted import label_tagger
 from oddpair.commands.graph_plot import plot_pairs
 from oddpair.splits.pair_findings import (
+    ABSENT,
     BOTH,
     CAVEAT,
+    NESTED,
     NOT_COUNTED,
     SEEN,
+    STATUS_MEANINGS,
     SUM_CONDITION,
     SUPPORT_CONDITION,
     UNSEEN,
@@ -69,7 +73,8 @@ def write_page(path: Path, table: pa.Table, summary: Mapping[str, Any]) -> None:
     statuses = summary["statuses"]
     lead = (
         f"{summary['pairs']:,} pairs of concepts in {summary['captions']:,} captions: {statuses[SEEN]['pairs']:,} are "
-        f"seen together, {statuses[UNSEEN]['pairs']:,} are not, {statuses[NOT_COUNTED]['pairs']:,} were not counted."
+        f"seen together, {statuses[UNSEEN]['pairs']:,} are unseen, {statuses[NOT_COUNTED]['pairs']:,} were not counted, "
+        f"{statuses[ABSENT]['pairs']:,} have a concept that no caption names, {statuses[NESTED]['pairs']:,} are no pair."
     )
     figure, left_out = plot_pairs(table)
     alt = f"Captions with both concepts against those expected by chance, {summary['pairs']:,} pairs"
@@ -91,8 +96,8 @@ def write_page(path: Path, table: pa.Table, summary: Mapping[str, Any]) -> None:
             note=None if summary["pair_concepts"] is None else _LEAST,
         ),
         html.section(
-            "What the conditions say",
-            *(html.paragraph(text) for text in (SUPPORT_CONDITION, SUM_CONDITION, CAVEAT)),
+            "What status and conditions say",
+            *(html.paragraph(text) for text in (STATUS_MEANINGS, SUPPORT_CONDITION, SUM_CONDITION, CAVEAT)),
         ),
     ]
     files.write_text(path, html.page("Pairs of a test set", sections, lead=lead))
@@ -109,10 +114,12 @@ def _pairs_card(summary: Mapping[str, Any]) -> list[tuple[str, object]]:
     return [
         ("captions", summary["captions"]),
         ("seen: together in a caption", statuses[SEEN]["pairs"]),
-        ("unseen: together in no caption", unseen["pairs"]),
+        ("unseen: together in no counted caption", unseen["pairs"]),
         *shown,
         *conditions,
         ("not counted: neither seen nor unseen", statuses[NOT_COUNTED]["pairs"]),
+        ("absent: a concept is in no counted caption", statuses[ABSENT]["pairs"]),
+        ("no pair: mentioned together by construction", statuses[NESTED]["pairs"]),
         ("supported: captions with each concept", f"{summary['support']:,} or more"),
         ("how concepts were found", _describe(summary["counting"], ("rules", "overlap", "paper", "check"))),
         *_tagger_rows(summary["tagger"], summary["tag_threshold"]),
@@ -122,13 +129,8 @@ def _pairs_card(summary: Mapping[str, Any]) -> list[tuple[str, object]]:
 def _tagger_rows(tagger: Mapping[str, Any] | None, threshold: float | None) -> list[tuple[str, object]]:
     if tagger is None:
         return []
-    rows: list[tuple[str, object]] = [
-        ("pictures were tagged by", _describe(tagger, ("kind", "encoder"))),
-        ("tags above", threshold),
-    ]
-    if tagger.get("same_encoder"):
-        rows.append(("mind", "the tagger is a model under evaluation, so its mistakes are in the counts too"))
-    return rows
+    rows: list[tuple[str, object]] = [("pictures", label_tagger(tagger))]
+    return rows if threshold is None else [*rows, ("tags above", threshold)]
 
 
 def _describe(made: Mapping[str, Any] | None, names: Sequence[str]) -> str:
@@ -176,7 +178,7 @@ def _note(left_out: int) -> str:
 
 
 def _order(table: pa.Table) -> NDArray[np.int64]:
-    rank = {UNSEEN: 0, NOT_COUNTED: 1, SEEN: 2}
+    rank = {UNSEEN: 0, ABSENT: 1, NOT_COUNTED: 2, NESTED: 3, SEEN: 4}
     status = np.array([rank[status] for status in table["status"].to_pylist()])
     return np.lexsort((-table["expected"].to_numpy(), status))
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oddpair.html_style import GROUP_COLOURS
-from oddpair.splits.pair_findings import NOT_COUNTED, SEEN, UNSEEN
+from oddpair.splits.pair_findings import ABSENT, NESTED, NOT_COUNTED, SEEN, UNSEEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +22,15 @@ _MOST_POINTS = 3000
 _MOST_TICKS = 7
 # Below the decades: a band for the pairs of no caption, and one for those that nobody counted.
 _BANDS = {UNSEEN: -0.65, NOT_COUNTED: -1.45}
+_BAND_OF = {UNSEEN: UNSEEN, ABSENT: UNSEEN, NOT_COUNTED: NOT_COUNTED, NESTED: NOT_COUNTED}
 _HALF_BAND = 0.3
 _KINDS = (
     ("seen together", SEEN, None, GROUP_COLOURS[0], "o"),
     ("unseen, identifiable", UNSEEN, True, GROUP_COLOURS[1], "^"),
     ("unseen, not identifiable", UNSEEN, False, GROUP_COLOURS[3], "X"),
+    ("a concept is absent", ABSENT, None, GROUP_COLOURS[4], "v"),
     ("not counted", NOT_COUNTED, None, GROUP_COLOURS[6], "s"),
+    ("nested, no pair", NESTED, None, GROUP_COLOURS[5], "D"),
 )
 
 
@@ -67,7 +70,7 @@ def plot_pairs(table: pa.Table) -> tuple[Figure, int]:
         drawn = chosen[np.argsort(expected[chosen], kind="stable")]
         drawn = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), _MOST_POINTS)).astype(np.int64)]
         left_out += len(chosen) - len(drawn)
-        up = np.log10(observed[drawn]) if name == SEEN else _BANDS[name] + _spread(len(drawn))
+        up = np.log10(observed[drawn]) if name == SEEN else _BANDS[_BAND_OF[name]] + _spread(len(drawn))
         axes.plot(
             *(across[drawn], up, marker),
             color=colour,
@@ -77,7 +80,14 @@ def plot_pairs(table: pa.Table) -> tuple[Figure, int]:
             label=f"{label}, n = {len(chosen):,}",
         )
     axes.plot([0, min(top, right)], [0, min(top, right)], color=_INK, alpha=0.5, linewidth=1, label="chance")
-    _mark_scales(axes, lowest, right, top, has_zero=bool((expected == 0).any()), names=set(status.tolist()))
+    _mark_scales(
+        axes,
+        lowest,
+        right,
+        top,
+        has_zero=bool((expected == 0).any()),
+        bands_of={_BAND_OF.get(name) for name in status.tolist()},
+    )
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure, left_out
 
@@ -89,12 +99,12 @@ def _spread(number: int) -> FloatArray:
 
 
 def _mark_scales(
-    axes: Axes, lowest: float, right: float, top: float, *, has_zero: bool, names: set[str]
+    axes: Axes, lowest: float, right: float, top: float, *, has_zero: bool, bands_of: set[str | None]
 ) -> None:
     bands = [
         (name, place, label)
         for (name, place), label in zip(_BANDS.items(), ("0", "not\ncounted"), strict=True)
-        if name in names
+        if name in bands_of
     ]
     for _, place, _ in bands:
         axes.axhspan(place - _HALF_BAND, place + _HALF_BAND, color=_INK, alpha=0.06, linewidth=0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.progress import say
-from oddpair.retrieval.concepts import Vocabulary, find_doubtful
+from oddpair.retrieval.concepts import Vocabulary, find_doubtful, find_joined
 from oddpair.retrieval.corpus import Corpus, fingerprint, open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora, holds_embeddings
 from oddpair.retrieval.embed_shard import Tower
@@ -23,7 +23,9 @@ from oddpair.retrieval.repeats import count_repeats
 from oddpair.retrieval.samples import EmbeddedSource, Vectors
 from oddpair.retrieval.stored import Side, StoredRows, open_stored
 from oddpair.retrieval.unit_rows import IntArray
-from oddpair.retrieval.vocabulary_file import load_vocabulary
+from oddpair.retrieval.vocabulary_file import COMPLETE, load_vocabulary
+
+_TOLD = 5
 
 
 def read_corpus(path: str, subset: Path | None = None) -> Corpus:
@@ -197,15 +199,24 @@ def _dimension(folder: Path, kind: Side) -> int:
 
 
 def read_vocabulary(*sources: str | Path) -> Vocabulary:
-    """Load the union of vocabularies, and say which names captions will rarely hold."""
+    """Load the union of vocabularies, and say which names captions will rarely hold and which are counted as one."""
     vocabulary = load_vocabulary(*sources)
     doubtful = find_doubtful(vocabulary)
     if doubtful:
-        shown = ", ".join(repr(name) for name in doubtful[:5]) + (
-            f" and {len(doubtful) - 5:,} more" if len(doubtful) > 5 else ""
-        )
         say(
             "names with brackets, slashes or commas are found only where all their words follow each other, so "
-            f"rarely: {shown}. Give such a name further forms, in a text file after tabs"
+            f"rarely: {_list_some([repr(name) for name in doubtful])}. Give such a name further forms, in a text file "
+            "after tabs"
+        )
+    joined = [f"{plural!r} is counted with {name!r}" for plural, name in find_joined(vocabulary)]
+    if joined:
+        say(
+            f"{_list_some(joined)}, as plurals; to keep such names apart, begin a text file with the line "
+            f"{COMPLETE!r} and give each concept all its forms, plurals too, after tabs"
         )
     return vocabulary
+
+
+def _list_some(told: list[str]) -> str:
+    more = f" and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
+    return ", ".join(told[:_TOLD]) + more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from oddpair.commands.counted import label_rules, label_tagger
 from oddpair.errors import Refusal
 from oddpair.retrieval.concept_names import ConceptNames
-from oddpair.retrieval.concepts import Concept, Vocabulary, nested_pairs
-from oddpair.retrieval.counting.counts_file import read_meta
+from oddpair.retrieval.concepts import Concept
+from oddpair.retrieval.counting.counts_file import need_names, read_meta, read_nested, verify_counts
+from oddpair.retrieval.counting.pair_counter import nested_keys
+from oddpair.retrieval.counting.postings_file import POSTINGS_FOLDER
+from oddpair.retrieval.counting.postings_index import INDEX_FILE
 from oddpair.retrieval.counting.postings_query import IntArray, Kind, Postings, open_postings
 from oddpair.retrieval.vocabulary_file import load_vocabulary
 
@@ -31,7 +35,8 @@ class Answer:
         kind: Where they have to be.
         count: Rows that hold all of them.
         each: Rows that hold each, shape ``(n_concepts,)``.
-        nested: Whether a form of one holds a form of another, so that they cannot be independent.
+        nested: Whether two are mentioned together by construction, by the rules of the count, so that they cannot be
+            independent.
         vocabulary_sha256: Digest of the vocabulary.
         labels: What a reader must know of how concepts were found: a paper's rules, the tagger.
     """
@@ -82,7 +87,9 @@ class Answer:
                 for concept, count in zip(self.concepts, self.each.tolist(), strict=True)
             ]
         if self.nested:
-            lines.append("    no expected number: one of these concepts is written with another's words")
+            lines.append(
+                "    no expected number: two of these concepts are mentioned together by construction"
+            )
         elif self.expected is not None:
             times = f", {self.count / self.expected:.3g} times as many were found" if self.expected else ""
             lines.append(f"    expected if they were independent: {self.expected:,.4g}{times}")
@@ -98,10 +105,13 @@ def ask(folder: Path, names: Sequence[str], kind: Kind) -> Answer:
         kind: Where they have to be.
 
     Raises:
-        Refusal: If the folder has no posting lists, a name is no concept's or could be several's, or a
-            file is damaged.
+        Refusal: If the count was not finished or has no posting lists, a name is no concept's or could be
+            several's, or a file that is read has changed since it was counted.
     """
+    # Pairs may be of many GB, and nothing is read of them.
+    verify_counts(folder, ("counts.parquet", "nested.parquet", "meta.json", "vocabulary.txt"))
     postings = open_postings(folder)
+    verify_counts(folder, [f"{POSTINGS_FOLDER}/{INDEX_FILE}", *postings.files(kind)])
     vocabulary = load_vocabulary(folder / "vocabulary.txt")
     meta = read_meta(folder)
     if (vocabulary.sha256, len(vocabulary)) != (meta["vocabulary_sha256"], postings.index.n_concepts):
@@ -109,6 +119,7 @@ def ask(folder: Path, names: Sequence[str], kind: Kind) -> Answer:
             f"{folder / 'vocabulary.txt'} is not the vocabulary that was counted: put that one back, or count again "
             "into another folder"
         )
+    need_names(folder, vocabulary)
     known = ConceptNames(vocabulary)
     ids = tuple(dict.fromkeys(known.find(name) for name in names))
     concepts = tuple(vocabulary.concepts[number] for number in ids)
@@ -119,7 +130,7 @@ def ask(folder: Path, names: Sequence[str], kind: Kind) -> Answer:
         kind=kind,
         count=postings.count(ids, kind),
         each=postings.count_each(ids, kind),
-        nested=bool(nested_pairs(Vocabulary(concepts=concepts))),
+        nested=_has_nested(ids, read_nested(folder, len(vocabulary)), len(vocabulary)),
         vocabulary_sha256=vocabulary.sha256,
         labels=tuple(_labels(meta, kind)),
     )
@@ -141,10 +152,14 @@ def describe(answer: Answer) -> dict[str, Any]:
     }
 
 
+def _has_nested(ids: Sequence[int], nested: IntArray, n_concepts: int) -> bool:
+    keys = nested_keys(list(itertools.combinations(sorted(ids), 2)), n_concepts)
+    return bool(np.isin(keys, nested).any())
+
+
 def _labels(meta: Mapping[str, Any], kind: Kind) -> Iterator[str]:
-    counting, tagger = meta.get("counting"), meta.get("tagger")
-    if isinstance(counting, dict) and counting.get("rules") != "mentions" and kind != "image":
-        told = [str(counting[name]) for name in ("rules", "paper", "check") if name in counting]
-        yield f"captions by the rules of {', '.join(told)}"
-    if tagger is not None and kind != "text":
-        yield f"tags by {json.dumps(tagger, sort_keys=True)}"
+    told = (
+        label_rules(meta["counting"]) if kind != "image" else None,
+        label_tagger(meta.get("tagger")) if kind != "text" else None,
+    )
+    yield from (label for label in told if label is not None)

@@ -17,7 +17,7 @@ from oddpair.errors import Refusal
 from oddpair.progress import track
 from oddpair.retrieval.corpus import Corpus, fingerprint
 from oddpair.retrieval.counting.postings_query import IntArray
-from oddpair.splits.manifest import Manifest, write_manifest
+from oddpair.splits.manifest import Manifest
 
 # Corpora of more rows than this may take seconds to look through.
 _MANY_ROWS = 200_000
@@ -100,14 +100,40 @@ def find_samples(answer: Answer, corpus: Corpus, *, limit: int, whole: bool) -> 
     return Found(shown=tuple(shown), uids=tuple(every.to_pylist()))
 
 
-def make_split(folder: Path, answer: Answer, uids: Sequence[str]) -> None:
-    """Write the samples that hold the concepts as a split, named after its folder.
+def need_places(counts: Path, corpus: Corpus, inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Refuse outputs that would be written over the counts, the corpus, another input or each other.
+
+    Args:
+        counts: Folder of the counts.
+        corpus: The corpus.
+        inputs: Files that are read beside them.
+        outputs: Files and folders to write.
+    """
+    kept = [(counts, "the counts"), *((path, "an input") for path in inputs)]
+    if isinstance(corpus.root, Path):
+        kept.append((corpus.root, "the corpus"))
+    for place, path in enumerate(outputs):
+        mine = path.resolve()
+        for other, what in kept:
+            theirs = other.resolve()
+            if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
+                raise Refusal(
+                    f"{path} and {other}, {what}, are one or lie one in the other: choose a place apart from it"
+                )
+        for other in outputs[:place]:
+            theirs = other.resolve()
+            if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
+                raise Refusal(f"{path} and {other} are one or lie one in the other: choose places apart")
+
+
+def make_split(folder: Path, answer: Answer, uids: Sequence[str]) -> Manifest:
+    """Make a split of the samples that hold the concepts, named after its folder.
 
     Raises:
         Refusal: If there is none, or the folder's name cannot name a split.
     """
     try:
-        manifest = Manifest(
+        return Manifest(
             name=folder.resolve().name,
             recipe="samples",
             uids=tuple(uids),
@@ -126,7 +152,6 @@ def make_split(folder: Path, answer: Answer, uids: Sequence[str]) -> None:
         )
     except ValueError as error:
         raise Refusal(f"--split {folder}: {error}") from error
-    write_manifest(folder, manifest)
 
 
 def _take(corpus: Corpus, shard: str, rows: IntArray) -> Iterator[tuple[IntArray, pa.Table]]:

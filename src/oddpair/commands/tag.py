@@ -11,7 +11,7 @@ from oddpair.commands.read import require_encoder
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.corpus import Corpus, fingerprint
 from oddpair.retrieval.counting.tagger import CONCEPTS, TagPlan, embed_concepts, tag_pictures, write_concepts
-from oddpair.retrieval.counting.tags import ZERO_SHOT
+from oddpair.retrieval.counting.tags_file import ZERO_SHOT
 from oddpair.retrieval.encoder import Encoder
 from oddpair.retrieval.formats.parquet import read_footer
 from oddpair.retrieval.models import identify_model
@@ -37,7 +37,8 @@ def find_evaluated(
         ``evaluated``, a description of each, and ``same_encoder``.
 
     Raises:
-        Refusal: If it is one of them and may not be, or a file of a model is missing.
+        Refusal: If it is one of them and may not be, a file of a model is missing, or open_clip does not know an
+            architecture or its weights.
     """
     tagger = {"encoder": describe_model(model, pretrained)}
     named = [_split(text) for text in evaluated]
@@ -93,13 +94,16 @@ def tag_corpus(
             if not (out / CONCEPTS).is_file():
                 rows = embed_concepts(encoder, vocabulary.names, plan.templates)
                 write_concepts(out / CONCEPTS, vocabulary.names, rows)
-            made = tag_pictures(pictures, out, plan, workers=workers)
-            save_vocabulary(out / "vocabulary.txt", vocabulary)
-            manifest = {
+            tagger = {
                 "kind": ZERO_SHOT,
-                "about": "the opinion of a model, not the truth about the pictures",
                 "encoder": {**describe_model(encoder.name, pretrained), "sha256": encoder.sha256},
                 **how,
+            }
+            made = tag_pictures(pictures, out, plan, tagger=tagger, workers=workers)
+            save_vocabulary(out / "vocabulary.txt", vocabulary)
+            manifest = {
+                **tagger,
+                "about": "the opinion of a model, not the truth about the pictures",
                 **origin,
                 "concepts": len(vocabulary),
                 "shards": list(corpus.shards),

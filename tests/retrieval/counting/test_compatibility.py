@@ -145,6 +145,27 @@ def test_words_are_cut_as_the_paper_cuts_them():
     assert finder.describe()["never_counted"] == ["747"]
 
 
+def test_names_that_no_token_can_be_are_said_to_be_never_counted():
+    # A vowel sign, a Cherokee letter whose case folds upwards; the dotted capital I is found.
+    given_names = ["हिन्दी", "\u13a0\u13a1", "İstanbul", "Straße", "café", "cat"]
+    vocabulary = build_vocabulary(given_names)
+    finder = WordFinder(vocabulary, None, None)
+    captions = [*given_names, *vocabulary.names, *(name.upper() for name in vocabulary.names)]
+    never = [name for name, n in zip(vocabulary.names, total(finder, captions), strict=True) if not n]
+    assert finder.describe()["never_counted"] == never == list(vocabulary.names[:2])
+
+
+def test_names_that_an_apostrophe_cuts_are_listed():
+    vocabulary = build_vocabulary(["o'clock", "cat's", "dont", "don't", "'tree'", "rock’n’roll"])
+    assert vocabulary.names == ("oclock", "cat", "dont", "tree", "rocknroll")
+    finder = WordFinder(vocabulary, None, None)
+    assert total(finder, ["5 o'clock", "the cat's", "don't", "rock'n'roll"]) == [0, 1, 0, 0, 0]
+    assert total(finder, ["oclock rocknroll"]) == [1, 0, 0, 0, 1]
+    said = finder.describe()
+    assert said["never_counted"] == []
+    assert said["counted_only_without_apostrophe"] == ["oclock", "rocknroll"]
+
+
 @configure(max_examples=60, deadline=None)
 @given(
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),

@@ -17,11 +17,19 @@ from tests.retrieval.counting.counted import (
     tables,
 )
 
+from oddpair import files, stages
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.counting import counts_file
 from oddpair.retrieval.counting.counts import most_frequent
-from oddpair.retrieval.counting.counts_file import read_counts, read_meta, write_counts
+from oddpair.retrieval.counting.counts_file import (
+    need_names,
+    read_counts,
+    read_meta,
+    read_nested,
+    verify_counts,
+    write_counts,
+)
 
 PART = counted(np.ones((2, N), bool), np.ones((2, N), bool))
 
@@ -119,6 +127,13 @@ def test_a_pair_that_leaves_more_captions_with_one_concept_than_there_are_is_ref
         ({"pair_concepts": "all"}, "pair_concepts"),
         ({"pair_concepts": -1}, "pair_concepts"),
         ({"rules": []}, "rules"),
+        ({"n": 1 << 63}, "n"),
+        ({"n": 10**30}, "n"),
+        ({"counting": 5}, "counting"),
+        ({"counting": None}, "counting"),
+        ({"tagger": "x"}, "tagger"),
+        ({"tagger": [1]}, "tagger"),
+        ({"tag_threshold": True}, "tag_threshold"),
     ],
 )
 def test_a_description_that_lacks_something_is_refused(tmp_path, changes, name):
@@ -134,6 +149,83 @@ def test_a_description_that_is_none_is_refused(tmp_path):
     (tmp_path / "meta.json").write_text("[]")
     with pytest.raises(Refusal, match="lacks n, or gives another type"):
         read_meta(tmp_path)
+
+
+def change(folder, name, column, values):
+    table = pq.read_table(folder / name)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), folder / name)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (pa.array([None, "b", "c", "d", "e"]), "name is string with 1 nulls, needed string"),
+        (pa.array(range(N)), "name is int64 with 0 nulls, needed string"),
+    ],
+)
+def test_names_that_are_none_are_refused(tmp_path, names, found):
+    write_counts(tmp_path, PART)
+    change(tmp_path, "counts.parquet", "name", names)
+    for read in (read_counts, lambda folder: need_names(folder, VOCABULARY)):
+        with pytest.raises(Refusal, match=rf"contradict themselves \({found}\)"):
+            read(tmp_path)
+
+
+def test_names_in_another_order_than_the_vocabulary_s_are_refused(tmp_path):
+    write_counts(tmp_path, PART)
+    first, second, *others = VOCABULARY.names
+    change(tmp_path, "counts.parquet", "name", pa.array([second, first, *others]))
+    with pytest.raises(Refusal, match=f"names '{second}' as concept 0, its vocabulary '{first}'"):
+        read_counts(tmp_path, VOCABULARY)
+    with pytest.raises(Refusal, match=f"names '{second}' as concept 0, its vocabulary 'cow'"):
+        need_names(tmp_path, build_vocabulary(["cow"]))
+
+
+def test_nested_pairs_are_read_alone_and_refused_if_they_are_none(tmp_path):
+    write_counts(tmp_path, PART)
+    assert read_nested(tmp_path, N).tolist() == PART.nested.tolist() == read_counts(tmp_path).nested.tolist()
+    for a, b in ((1, 1), (2, 1), (-1, 2), (0, N)):
+        files.write_table(tmp_path / "nested.parquet", pa.table({"a": [a], "b": [b]}))
+        for read in (read_counts, lambda folder: read_nested(folder, N)):
+            with pytest.raises(Refusal, match="nested pairs need ids a < b < 5"):
+                read(tmp_path)
+
+
+def test_the_large_tables_say_how_they_were_made(tmp_path):
+    made = {"counting": {"rules": "words"}, "tagger": {"kind": "zero-shot"}}
+    write_counts(tmp_path / "made", PART, made)
+    write_counts(tmp_path / "plain", PART)
+    plain = {"counting": {"rules": "mentions", "overlap": "all"}, "tagger": None}
+    for folder, expected in (("made", made), ("plain", plain)):
+        for name in ("counts.parquet", "pairs.parquet"):
+            marks = pq.read_schema(tmp_path / folder / name).metadata
+            found = {key: json.loads(marks[f"oddpair.{key}".encode()]) for key in expected}
+            assert found == expected
+
+
+def test_files_are_compared_with_the_record_of_a_finished_count(tmp_path):
+    folder, name = tmp_path / "counts", "counts.parquet"
+    stages.begin(folder, {})
+    write_counts(folder, PART)
+    with pytest.raises(Refusal, match="is not finished: run oddpair count again"):
+        verify_counts(folder, [name])
+    stages.finish(folder)
+    assert verify_counts(folder, [name]) == [files.sha256(folder / name)]
+    with pytest.raises(Refusal, match=r"x\.txt is no part of what was counted"):
+        verify_counts(folder, ["x.txt"])
+    data = bytearray((folder / name).read_bytes())
+    data[-50] ^= 1
+    for damaged in (data, data[:-1]):
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(Refusal, match=r"counts\.parquet has changed since it was counted"):
+            verify_counts(folder, [name])
+    (folder / name).unlink()
+    with pytest.raises(Refusal, match=r"counts\.parquet does not exist, but was counted"):
+        verify_counts(folder, [name])
+    for record in ("[]", '{"counts.parquet": 5}'):
+        (folder / "done.json").write_text(record)
+        with pytest.raises(Refusal):
+            verify_counts(folder, [name])
 
 
 def test_how_counts_were_made_is_written_as_it_was_said(tmp_path):

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,24 +66,51 @@ def test_exact_intervals_hold_the_true_value_at_least_as_often_as_they_say(n_cap
     assert covered >= 0.94
 
 
-def cover_poisson(mean):
-    """Exact coverage where the concepts are common and the corpus is large, so that the count is Poisson."""
+def find_coverage(top):
+    """Exact coverage where the concepts are common and the corpus is large, so that the count is Poisson.
+
+    Between two limits the intervals that hold the mean stay the same, and their chance has no valley within: its least
+    value is just beside a limit.
+    """
     n, many = 10**12, 10**9
-    pair = np.arange(max(200, int(2 * mean)))
+    pair = np.arange(2 * top + 200)
     found = pmi_interval(pair, np.full(len(pair), many), np.full(len(pair), many), n)
-    inside = (found.low <= np.log(mean / 1e6)) & (np.log(mean / 1e6) <= found.high)
-    return float(stats.poisson.pmf(pair, mean)[inside].sum())
+    low, high = np.exp(found.low) * 1e6, np.exp(found.high) * 1e6
+    limits = np.concatenate([low[1:], high])
+    limits = limits[limits < top]
+    means = np.sort(np.concatenate([limits * (1 - 1e-9), limits * (1 + 1e-9)]))
+    first, last = np.searchsorted(high, means), np.searchsorted(low, means, side="right") - 1
+    assert np.all(np.diff(low) > 0)
+    assert np.all(np.diff(high) > 0)
+    return means, stats.poisson.cdf(last, means) - stats.poisson.cdf(first - 1, means)
 
 
 def test_coverage_by_hand_is_never_lower_than_the_documentation_says():
-    low, gap = np.arange(0.05, 2.95, 0.05), np.arange(3.0, 3.3, 0.01)
-    above, far = np.arange(3.3, 80, 0.25), np.arange(80, 400, 5.0)
-    coverage = [min(map(cover_poisson, means)) for means in (low, gap, above, far)]
-    assert coverage[0] >= 0.97
+    means, coverage = find_coverage(1500)
+    gap, rest = (means > 2.99) & (means < 3.15), (means < 2.99) | (means > 3.15)
+    assert coverage[means < 2.99].min() >= 0.974
     # The price of a one-sided limit for pairs that were never seen.
-    assert coverage[1] == pytest.approx(0.938, abs=0.001)
-    assert coverage[2] == pytest.approx(0.943, abs=0.001)
-    assert coverage[3] >= 0.944
+    assert means[np.argmin(coverage)] == pytest.approx(-np.log(0.05), abs=1e-4)
+    assert coverage[gap].min() == pytest.approx(0.9382, abs=5e-5)
+    assert coverage[gap].max() == pytest.approx(0.988, abs=5e-4)
+    assert means[rest][np.argmin(coverage[rest])] == pytest.approx(40.49, abs=0.005)
+    assert coverage[rest].min() == pytest.approx(0.9415, abs=5e-5)
+    assert coverage[means > 100].min() >= 0.945
+
+
+def test_a_normal_interval_from_ten_on_would_cover_less(monkeypatch):
+    monkeypatch.setattr("oddpair.retrieval.counting.pmi_intervals.EXACT_BELOW", 10)
+    assert find_coverage(200)[1].min() == pytest.approx(0.9360, abs=5e-5)
+
+
+def test_coverage_rises_again_behind_the_one_sided_limit():
+    # Up to the next limit the intervals of 1 to 7 hold the mean, and no others.
+    many = np.full(9, 10**9)
+    found = pmi_interval(np.arange(9), many, many, 10**12)
+    for mean, least in [(2.996, 0.9381), (3.15, 0.9415)]:
+        inside = (np.exp(found.low) * 1e6 <= mean) & (mean <= np.exp(found.high) * 1e6)
+        assert np.flatnonzero(inside).tolist() == list(range(1, 8))
+        assert least <= stats.poisson.pmf(range(1, 8), mean).sum() <= least + 5e-4
 
 
 def test_limits_of_small_counts_are_those_of_the_tables_of_garwood():
@@ -162,6 +191,41 @@ def test_the_normal_interval_begins_with_fifty_captions_of_each_kind():
     first = pair + np.array([edge, edge, edge - 1, edge])
     second = pair + np.array([edge, edge, edge, edge - 1])
     assert pmi_interval(pair, first, second, 10_000).exact.tolist() == [False, True, True, True]
+
+
+def find_variance(table):
+    """Variance by the delta method in fractions."""
+    both, first, second, rest = map(Fraction, table)
+    c, a, b, n = both, both + first, both + second, both + first + second + rest
+    return 1 / c - 1 / a - 1 / b + (2 * n * c / (a * b) - 1) / n
+
+
+crowds = st.tuples(*[st.integers(50, 10**4) | st.integers(50, 10**10)] * 3, st.integers(0, 10**10))
+
+
+@configure(max_examples=200, deadline=None)
+@given(crowds)
+def test_normal_intervals_have_the_width_of_exact_fractions(table):
+    both, first, second = (np.array([n]) for n in table[:3])
+    a, b, n = both + first, both + second, sum(table)
+    found = pmi_interval(both, a, b, n)
+    width = 2 * stats.norm.ppf(0.975) * np.sqrt(float(find_variance(table)))
+    # The limits themselves are rounded.
+    rounding = 4 * np.spacing(np.abs(found.low[0]) + np.abs(found.high[0]))
+    assert found.high[0] - found.low[0] == pytest.approx(width, rel=1e-6, abs=rounding)
+    short = 1 / both - 1 / a - 1 / b + 2 * both / (a * b.astype(float)) - 1 / n
+    if short[0] > 1e-8 / both[0]:
+        assert found.high[0] - found.low[0] == pytest.approx(
+            2 * stats.norm.ppf(0.975) * np.sqrt(short[0]), rel=1e-6, abs=rounding
+        )
+
+
+@pytest.mark.parametrize("n", [10**6, 4 * 10**8, 10**9, 10**10])
+def test_concepts_in_nearly_every_caption_have_an_interval_that_is_no_point(n):
+    found = pmi_interval(np.array([n - 100]), np.array([n - 50]), np.array([n - 50]), n)
+    assert not found.exact[0]
+    width = 2 * stats.norm.ppf(0.975) * np.sqrt(float(find_variance((n - 100, 50, 50, 0))))
+    assert found.high[0] - found.low[0] == pytest.approx(width, rel=0.01)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, 95.0, np.nan])
@@ -250,6 +314,9 @@ def test_calibration_by_hand():
         pytest.param(([], [], []), 10, "0 pairs in 10 captions", id="no-pair"),
         pytest.param(([1], [1], [1]), 1, "1 pairs in 1 captions", id="one-caption"),
         pytest.param(([0, 0], [2, 0], [2, 2]), 10, "pair 1 has a word that is absent", id="absent-word"),
+        pytest.param(([0, -1], [2, 2], [2, 2]), 10, "pair 1 has a negative count", id="negative"),
+        pytest.param(([1, 3], [2, 2], [2, 3]), 10, "pair 1 is counted 3 times", id="more-than-a-word"),
+        pytest.param(([1, 1], [2, 7], [2, 6]), 10, "pair 1 leaves 1", id="too-few-captions"),
     ],
 )
 def test_calibration_needs_pairs_of_words_that_occur(counts, n_captions, message):

@@ -95,7 +95,7 @@ tables = st.lists(
 @given(tables, st.integers(2, 1000))
 def test_the_order_of_pairs_depends_neither_on_the_number_of_captions_nor_on_the_base(rows, factor):
     pair, first, second = np.array(rows).T
-    n = int(max(first.max(), second.max()))
+    n = int((first + second).max())
     ranks = apart(pmi(pair, first, second, n))
     assert np.array_equal(apart(pmi(pair, first, second, n * factor)), ranks)
     assert np.array_equal(apart(pmi(pair, first, second, n) / np.log(2), 1e-9 / np.log(2)), ranks)
@@ -179,6 +179,36 @@ def test_published_pmi_gives_the_values_of_the_published_code(pair, first, secon
     assert found == pytest.approx(
         np.log(1.0000000003 * (pair + 1) / ((first + 1e3) * (second + 1e3))), abs=1e-9
     )
+
+
+@quick
+@given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 10**12))
+def test_published_pmi_is_highest_where_998_captions_hold_both_words_and_none_one(pair, first, second):
+    highest = published_pmi(*numbers(998, 998, 998))[0]
+    assert highest == pytest.approx(np.log(1 / 3996))
+    assert published_pmi(*numbers(pair, pair + first, pair + second))[0] <= highest + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("pair", "marginal", "expected"), [(998, 998, -8.2930), (1000, 1000, -8.2930), (10**9, 10**12, -34.5388)]
+)
+def test_published_pmi_has_no_lowest_value(pair, marginal, expected):
+    assert published_pmi(*numbers(pair, marginal, marginal))[0] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("counts", [(-1, 4, 6), (0, -4, 6), (-2, -1, -1)])
+def test_a_negative_count_is_an_error(name, counts):
+    pair, first, second = (np.array([1, count]) for count in counts)
+    pair[0], first[0], second[0] = 1, 2, 2
+    with pytest.raises(ValueError, match="pair 1 has a negative count"):
+        FORMS[name](pair, first, second, 10)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "published"])
+def test_concepts_that_need_more_captions_than_there_are_are_an_error(name):
+    with pytest.raises(ValueError, match=r"pair 1 leaves 1 \+ 6 \+ 5 captions .*, the corpus has 10"):
+        FORMS[name](np.array([2, 1]), np.array([7, 7]), np.array([5, 6]), 10)
 
 
 def test_published_pmi_needs_more_than_one_token():

@@ -80,7 +80,7 @@ def concepts():
 
 def tag(pictures, concepts, out, plan, workers=1):
     write_concepts(out / CONCEPTS, NAMES, concepts)
-    return tag_pictures(pictures, out, plan, workers=workers)
+    return tag_pictures(pictures, out, plan, tagger={"kind": "zero-shot"}, workers=workers)
 
 
 def test_files_are_aligned_with_the_shards_and_say_what_the_slow_rule_says(

@@ -1,4 +1,5 @@
 import itertools
+import json
 import pickle
 import re
 
@@ -283,34 +284,22 @@ def test_a_flipped_bit_in_a_page_is_refused(tmp_path):
 
 
 @pytest.fixture
-def cut_like_shards(tmp_path):
-    """A folder with a file for each of two shards; shard 0 is tagged with something of shard 1 too."""
+def named_like_shards(tmp_path):
+    """A folder with files of the names of two shards, in which tags of a shard are in both files."""
     write_tags(tmp_path / "tags" / "0.parquet", ("x", "cat", 1), ("y", "dog", 1), more=["?", "?"])
     write_tags(tmp_path / "tags" / "deep" / "1.parquet", ("y", "cat", 1), ("z", "dog", 1))
     return tmp_path / "tags"
 
 
-def test_a_folder_with_a_file_for_each_shard_is_read_shard_by_shard(cut_like_shards):
-    tags = open_tags(cut_like_shards, VOCABULARY, n_shards=2)
-    (cut_like_shards / "deep" / "1.parquet").rename(cut_like_shards / "away")
-    assert lists(tags.of("0", pa.array(["x", "y", "z"]))) == [[0], [3], []]
-    assert (tags.tagged("0"), tags.has_file("deep/1"), tags.has_file("1")) == (2, True, False)
-
-
-@pytest.mark.parametrize("n_shards", [None, 3])
-def test_any_other_folder_is_read_whole(cut_like_shards, n_shards):
-    tags = open_tags(cut_like_shards, VOCABULARY, n_shards=n_shards)
+@pytest.mark.parametrize("n_shards", [None, 2, 3])
+def test_the_names_of_the_files_of_another_tagger_do_not_matter(named_like_shards, n_shards):
+    tags = open_tags(named_like_shards, VOCABULARY, n_shards=n_shards)
     for shard in ("0", "deep/1", "2"):
         assert lists(tags.of(shard, pa.array(["z", "y", "x"]))) == [[3], [0, 3], [0]]
         assert (tags.tagged(shard), tags.has_file(shard)) == (3, False)
 
 
-def test_a_shard_without_a_file_of_its_name_is_looked_for_in_all(cut_like_shards):
-    tags = open_tags(cut_like_shards, VOCABULARY, n_shards=2)
-    assert lists(tags.of("other", pa.array(["y", "z"]))) == [[0, 3], [3]]
-
-
-def test_tags_are_read_once_in_a_process_and_by_copies_too(cut_like_shards, monkeypatch):
+def test_tags_are_read_once_in_a_process_and_by_copies_too(named_like_shards, monkeypatch):
     read = []
     stream = tags_file.stream_tags
 
@@ -319,26 +308,26 @@ def test_tags_are_read_once_in_a_process_and_by_copies_too(cut_like_shards, monk
         return stream(path, *rest)
 
     monkeypatch.setattr(tags_module, "stream_tags", noted)
-    tags = open_tags(cut_like_shards, VOCABULARY, n_shards=2)
+    tags = open_tags(named_like_shards, VOCABULARY, n_shards=2)
     copy = pickle.loads(pickle.dumps(tags))
-    for one in (tags, copy, open_tags(cut_like_shards, VOCABULARY, n_shards=2)):
-        assert lists(one.of("0", pa.array(["y"]))) == [[3]]
+    for one in (tags, copy, open_tags(named_like_shards, VOCABULARY, n_shards=2)):
+        assert lists(one.of("0", pa.array(["y"]))) == [[0, 3]]
         assert lists(one.of("elsewhere", pa.array(["y"]))) == [[0, 3]]
-    assert read == ["0.parquet", "0.parquet", "1.parquet"]
+    assert read == ["0.parquet", "1.parquet"]
     assert copy.identity() == tags.identity()
-    open_tags(cut_like_shards, VOCABULARY, threshold=0.1, n_shards=2).of("0", pa.array(["y"]))
+    open_tags(named_like_shards, VOCABULARY, threshold=0.1, n_shards=2).of("0", pa.array(["y"]))
     assert len(read) == 4
 
 
-def test_identity_names_the_files_their_content_and_the_threshold(cut_like_shards):
-    tags = open_tags(cut_like_shards, VOCABULARY, threshold=0.5)
+def test_identity_names_the_files_their_content_and_the_threshold(named_like_shards):
+    tags = open_tags(named_like_shards, VOCABULARY, threshold=0.5)
     before = tags.identity()
     assert set(before) == {"threshold", "0.parquet", "deep/1.parquet"}
     assert before["threshold"] == "0.5"
-    write_tags(cut_like_shards / "0.parquet", ("x", "cat", 1), ("y", "dog", 0.99))
+    write_tags(named_like_shards / "0.parquet", ("x", "cat", 1), ("y", "dog", 0.99))
     after = tags.identity()
     assert {name for name in before if before[name] != after[name]} == {"0.parquet"}
-    alone = open_tags(cut_like_shards / "0.parquet", VOCABULARY)
+    alone = open_tags(named_like_shards / "0.parquet", VOCABULARY)
     assert alone.identity() == {"threshold": "0.7", "tags": after["0.parquet"]}
 
 
@@ -355,3 +344,65 @@ def test_folders_without_finished_tags_are_refused(tmp_path):
     (tmp_path / "begun" / "manifest.json").write_text('{"kind": "zero-shot"}')
     with pytest.raises(Refusal, match="begun holds no finished tags"):
         open_tags(tmp_path / "begun", VOCABULARY)
+
+
+def write_marked(path, tagger, *rows):
+    write_tags(path, *rows)
+    pq.write_table(tags_file.mark_tagger(pq.read_table(path), tagger), path)
+
+
+OPINION = {
+    "kind": "zero-shot",
+    "encoder": {"name": "one", "weights": "w"},
+    "templates": ["{}"],
+    "per_image": 2,
+    "threshold": None,
+    "same_encoder": True,
+    "evaluated": [],
+}
+
+
+def test_a_file_says_who_tagged_and_then_every_tag_counts(tmp_path):
+    write_marked(tmp_path / "tags" / "0.parquet", OPINION, ("x", "cat", 0.2))
+    write_marked(tmp_path / "tags" / "1.parquet", OPINION, ("y", "dog", -0.1))
+    folder = open_tags(tmp_path / "tags", VOCABULARY, n_shards=2)
+    alone = open_tags(tmp_path / "tags" / "0.parquet", VOCABULARY)
+    for tags in (folder, alone, pickle.loads(pickle.dumps(folder))):
+        assert tags.tagger == OPINION
+        assert tags.notes == ("these tags are the opinion of a model, not the truth about the pictures",)
+    assert lists(folder.of("0", pa.array(["x", "y"]))) == [[0], [3]]
+    assert lists(alone.of("0", pa.array(["x", "y"]))) == [[0], []]
+    assert set(folder.identity()) == {"threshold", "0.parquet", "1.parquet"}
+    assert lists(open_tags(tmp_path / "tags", VOCABULARY, threshold=0).of("0", pa.array(["x", "y"]))) == [
+        [0],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("other", [None, {**OPINION, "per_image": 3}], ids=["of-others", "other-run"])
+def test_files_of_more_than_one_tagger_are_refused(tmp_path, other):
+    write_marked(tmp_path / "0.parquet", OPINION, ("x", "cat", 0.2))
+    if other is None:
+        write_tags(tmp_path / "1.parquet", ("y", "dog", 1))
+    else:
+        write_marked(tmp_path / "1.parquet", other, ("y", "dog", 1))
+    with pytest.raises(
+        Refusal, match=r"tags of more than one tagger \(.*0\.parquet and .*1\.parquet differ\)"
+    ):
+        open_tags(tmp_path, VOCABULARY)
+
+
+@pytest.mark.parametrize("mark", ["{", "[]", '{"kind": "zero-shot"}', json.dumps({**OPINION, "kind": "x"})])
+def test_a_mark_that_does_not_tell_who_tagged_is_refused(tmp_path, mark):
+    path = tmp_path / "tags.parquet"
+    write_tags(path, ("x", "cat", 1))
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"oddpair.tagger": mark}), path)
+    with pytest.raises(Refusal, match="does not tell who tagged: tag again"):
+        open_tags(path, VOCABULARY)
+
+
+def test_a_damaged_file_in_a_folder_is_refused_when_it_is_opened(tmp_path):
+    write_tags(tmp_path / "0.parquet", ("x", "cat", 1))
+    (tmp_path / "1.parquet").write_bytes(b"PAR1")
+    with pytest.raises(Refusal, match=r"1\.parquet is truncated or damaged"):
+        open_tags(tmp_path, VOCABULARY)

@@ -20,6 +20,7 @@ from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.mentions.arrow import ArrowMatcher
 from oddpair.retrieval.mentions.matcher import Matcher
 from oddpair.retrieval.mentions.slow import find_slowly
+from oddpair.retrieval.mentions.tables import hash_word
 from oddpair.retrieval.words import find_words, normalise
 
 both = pytest.mark.parametrize("kind", [Matcher, ArrowMatcher])
@@ -350,3 +351,40 @@ def test_a_vocabulary_of_thousands_is_found_word_by_word(kind):
     found = lists(kind(vocabulary).find(pa.array(captions)))
     assert found == lists(find_slowly(vocabulary, captions))
     assert [len(row) for row in found[:5]] == [5] * 5
+
+
+@both
+@rules
+def test_korean_letters_that_join_to_a_syllable_are_that_syllable(kind, overlap):
+    vocabulary = build_vocabulary(["큐", "하", "갃", "한"])
+    captions = ["ㅋㅠ", "큐", "ㅎㅏ", "가ㄳ", "하ㄴ", "ㅋㅋㅋ", "ﾡ하", "ㅎㅏㄴ"]
+    expected = lists(find_slowly(vocabulary, captions, overlap=overlap))
+    assert expected[:3] == [[0], [0], [1]]
+    assert lists(kind(vocabulary, overlap).find(pa.array(captions))) == expected
+
+
+@both
+@rules
+def test_signs_that_become_several_words_are_found_however_many_there_are(kind, overlap):
+    vocabulary = build_vocabulary(["1", "4", "1 4", "4 1 4", "cat"])
+    captions = ["¼ " * times for times in (1, 3, 40, 300)] + ["½¾" * 500]
+    expected = lists(find_slowly(vocabulary, captions, overlap=overlap))
+    for _ in range(3):
+        assert lists(kind(vocabulary, overlap).find(pa.array(captions))) == expected
+
+
+def test_a_word_is_not_taken_for_a_longer_one_that_begins_with_it_and_has_its_hash():
+    rng = np.random.default_rng(0)
+    for _ in range(200_000):
+        word = "".join(rng.choice(list("bcdfghklmnprtvz"), 16))
+        halves = [int.from_bytes(word[at : at + 8].encode(), "little") for at in (0, 8)]
+        one, other = hash_word(*halves, 16), hash_word(*halves, 18)
+        # The same tag, and the same of the few slots that a vocabulary of one word has.
+        if one >> 56 == other >> 56 and (one ^ other) >> 24 & 15 == 0:
+            break
+    else:
+        pytest.fail("no two words with one hash")
+    found = Matcher(build_vocabulary([f"{word}ab"])).find(
+        pa.array([word, f"{word}ab", f"{word}abs", f"{word}a"])
+    )
+    assert lists(found) == [[], [0], [0], []]
