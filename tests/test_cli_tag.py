@@ -8,7 +8,7 @@ from oddpair import cli, files, stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
-from oddpair.retrieval.corpus import open_corpus
+from oddpair.retrieval.corpus import fingerprint, open_corpus
 from oddpair.retrieval.counting.tags import load_tags, open_tags
 from oddpair.retrieval.models import reference_folder
 from oddpair.retrieval.vocabulary_file import load_vocabulary
@@ -118,7 +118,7 @@ def test_files_that_were_taken_out_of_the_folder_say_who_tagged(tagged, drawn, w
     whole = open_tags(out, vocabulary)
     uids = pa.array(open_corpus(drawn).metadata()["uid"].to_pylist())
     for path in (out / "tags", out / files.read_json(out / "manifest.json")["files"][0]):
-        tags = open_tags(path, vocabulary, n_shards=3)
+        tags = open_tags(path, vocabulary)
         assert (tags.tagger, tags.notes, tags.threshold) == (whole.tagger, whole.notes, whole.threshold)
         first = tags.of("00000", uids[:100]).to_csr().toarray()
         assert np.array_equal(first, whole.of("00000", uids[:100]).to_csr().toarray())
@@ -139,10 +139,12 @@ def test_counts_of_such_files_are_those_of_the_folder_and_name_the_tagger(tagged
     assert taggers[0] == taggers[1]
 
 
-def test_tags_of_a_corpus_of_another_number_of_shards_are_looked_for_in_all_files(tagged, drawn, words):
+def test_tags_of_another_corpus_are_looked_for_in_all_files(tagged, drawn, words):
     uids = pa.array(open_corpus(drawn).metadata()["uid"].to_pylist())
-    tags = open_tags(tagged[0], load_vocabulary(words), n_shards=2)
+    tags = open_tags(tagged[0], load_vocabulary(words), corpus="of other files")
     assert not tags.has_file("00000")
+    same = open_tags(tagged[0], load_vocabulary(words), corpus=fingerprint(open_corpus(drawn)))
+    assert same.has_file("00000")
     assert np.diff(tags.of("00000", uids[:150]).ends).tolist() == [2] * 150
 
 

@@ -43,6 +43,7 @@ class CountJob:
         finding_digest: Digest of what ``finding.identify`` said when the run began.
         tags: Image tags; ``None`` counts captions alone.
         tags_digest: Digest of what ``Tags.identity`` said when the run began.
+        corpus: Fingerprint of the whole corpus.
         pairs: Which pairs to count, if any, in this pass over the corpus.
         singles: Whether to count concepts, and to record rows and what is set aside.
         postings: Whether to write posting lists.
@@ -54,6 +55,7 @@ class CountJob:
     finding_digest: str
     tags: TagFile | None
     tags_digest: str
+    corpus: str
     pairs: PairFiles | None
     singles: bool
     postings: bool
@@ -146,7 +148,7 @@ def count_in_shards(job: CountJob) -> int:
         job.finding_digest,
         job.tags,
         job.tags_digest,
-        shards.n_shards,
+        job.corpus,
     )
     sums = [_Sums(job, finder, tags, n_concepts) for _ in range(shards.threads)]
     with _quarantine(job.quarantine if job.singles else None) as set_aside:
@@ -249,7 +251,7 @@ def _prepare(
     finding_digest: str,
     tags: TagFile | None,
     tags_digest: str,
-    n_shards: int,
+    corpus: str,
 ) -> tuple[Finder, Tags | None, int]:
     vocabulary = load_vocabulary(parts / VOCABULARY)
     if vocabulary.sha256 != sha256:
@@ -264,11 +266,9 @@ def _prepare(
         raise _changed(changed, parts.parent)
     if tags is None:
         return finder, None, len(vocabulary)
-    opened = tags.open(vocabulary, n_shards)
+    opened = tags.open(vocabulary, corpus)
     if files.digest(opened.identity()) != tags_digest:
         raise _changed(str(tags.path), parts.parent)
-    # By it this process knows the tables it has read, also those of a file that was at this path before.
-    opened._key = files.digest([opened._key, tags_digest])
     return finder, opened, len(vocabulary)
 
 

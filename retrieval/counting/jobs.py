@@ -105,14 +105,10 @@ def count_corpus(
             something else.
     """
     vocabulary = plan.vocabulary if isinstance(plan.vocabulary, Vocabulary) else None
-    tags = (
-        None
-        if plan.tags is None
-        else plan.tags.open(vocabulary or Vocabulary(concepts=()), len(corpus.shards))
-    )
+    marks, made_from = identify_shards(corpus, threads=workers)
+    tags = None if plan.tags is None else plan.tags.open(vocabulary or Vocabulary(concepts=()), made_from)
     if tags is not None:
         check_tags(tags)
-    marks, made_from = identify_shards(corpus, threads=workers)
     inputs = plan.identify(tags)
     if stages.begin(out, {"corpus": made_from, **inputs}):
         with stages.make(out):
@@ -274,6 +270,7 @@ class _Run:
                 finding_digest=finding_digest,
                 tags=self.plan.tags,
                 tags_digest=tags_digest,
+                corpus=self.made_from,
                 pairs=pairs,
                 singles=singles,
                 postings=singles and self.plan.postings,
@@ -291,7 +288,7 @@ class _Run:
         if not record.captions:
             _refuse_empty(self.corpus)
         if self.plan.tags and not record.tagged:
-            self.plan.tags.open(vocabulary, len(self.corpus.shards)).refuse_none(sum(record.rows))
+            self.plan.tags.open(vocabulary, self.made_from).refuse_none(sum(record.rows))
 
     def _describe(self, vocabulary: Vocabulary) -> dict[str, Any]:
         plan = self.plan
@@ -299,7 +296,7 @@ class _Run:
         if not isinstance(plan.vocabulary, Vocabulary):
             made["mined"] = plan.vocabulary.identify()
         if plan.tags is not None:
-            tags = plan.tags.open(vocabulary, len(self.corpus.shards))
+            tags = plan.tags.open(vocabulary, self.made_from)
             threshold = tags.threshold if math.isfinite(tags.threshold) else None
             made |= {"tagger": tags.tagger, "tag_threshold": threshold}
         return made

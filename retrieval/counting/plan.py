@@ -33,9 +33,9 @@ class TagFile:
     path: Path
     threshold: float | None = None
 
-    def open(self, vocabulary: Vocabulary, n_shards: int) -> Tags:
-        """Open the tags of the pictures of a corpus of so many shards."""
-        return open_tags(self.path, vocabulary, threshold=self.threshold, n_shards=n_shards)
+    def open(self, vocabulary: Vocabulary, corpus: str | None = None) -> Tags:
+        """Open the tags of the pictures of a corpus with this fingerprint; see ``open_tags``."""
+        return open_tags(self.path, vocabulary, threshold=self.threshold, corpus=corpus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,9 +61,9 @@ class Tags:
         self._is_stage = is_stage
         self._parts = parts
         self._by_shard = dict(by_shard)
-        self._key = digest(
-            [str(path.resolve()), vocabulary.sha256, repr(threshold), *map(str, parts), *self._by_shard]
-        )
+        # A file that was rewritten in this process's life is another one.
+        stats = [(str(part.resolve()), part.stat().st_size, part.stat().st_mtime_ns) for part in parts]
+        self._key = digest([vocabulary.sha256, repr(threshold), stats, *self._by_shard])
 
     def of(self, shard: str, uids: pa.Array | pa.ChunkedArray) -> Incidence:
         """Return the concepts with which pictures of a shard are tagged.
@@ -148,7 +148,7 @@ class Tags:
 
 
 def open_tags(
-    path: Path, vocabulary: Vocabulary, *, threshold: float | None = None, n_shards: int | None = None
+    path: Path, vocabulary: Vocabulary, *, threshold: float | None = None, corpus: str | None = None
 ) -> Tags:
     """Open image tags: which images a tagger is surer of than a threshold to show each concept.
 
@@ -163,8 +163,8 @@ def open_tags(
         vocabulary: The concepts; tags of others are passed over. A word of several concepts tags each of them.
         threshold: A tag holds if its score is above (not at) this; ``None`` for 0.7, the choice for RAM++, or for all
             tags that ``oddpair tag`` wrote, which are cosines.
-        n_shards: Shards of the corpus; if ``oddpair tag`` tagged a corpus of another number, all files are looked into.
-            ``None`` takes it for the same number.
+        corpus: ``fingerprint`` of the corpus; if ``oddpair tag`` tagged another, all files are looked into. ``None`` takes
+            it for the same.
 
     Returns:
         The tags, of which nothing but the footers of files has been read.
@@ -186,7 +186,7 @@ def open_tags(
         tagger = read_tagger(path, parts)
     else:
         parts = tuple(path / name for name in manifest["files"])
-        if n_shards in (None, len(parts)):
+        if corpus in (None, manifest["corpus"]):
             by_shard = dict(zip(manifest["shards"], parts, strict=True))
         tagger = {name: manifest[name] for name in TAGGER}
     usual = THRESHOLD if tagger is None else -math.inf

@@ -137,7 +137,7 @@ def count(
             write_page(out / PAGE, opened, counted)
     command.tell_left_out(opened, out, counted)
     if plan.tags is not None:
-        for note in plan.tags.open(counted.vocabulary, len(opened.shards)).notes:
+        for note in plan.tags.open(counted.vocabulary).notes:
             say(f"{tags}: {note}")
     if as_json:
         tell(json.dumps(command.as_json(counted, len(opened), out), sort_keys=True, allow_nan=False))

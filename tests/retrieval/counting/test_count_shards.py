@@ -8,7 +8,7 @@ from tests.retrieval.counting.count_data import write_tables
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.counting import jobs
+from oddpair.retrieval.counting import jobs, shard_jobs
 from oddpair.retrieval.counting.finding import Finding
 from oddpair.retrieval.counting.jobs import count_corpus
 from oddpair.retrieval.counting.plan import CountPlan, TagFile
@@ -72,7 +72,7 @@ def test_a_file_that_changes_on_the_way_is_refused(tmp_path, corpus, monkeypatch
         finding=Finding(rules="words", lemmas=tmp_path / "lemmas.tsv", stop_words=tmp_path / "stops.txt"),
         tags=TagFile(path=tmp_path / "tags.parquet"),
     )
-    run = jobs.run_shard_jobs
+    run = shard_jobs.run_shard_jobs
 
     def change_then_run(*arguments, **options):
         if changed == "tags.parquet":

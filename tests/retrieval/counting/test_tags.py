@@ -291,9 +291,9 @@ def named_like_shards(tmp_path):
     return tmp_path / "tags"
 
 
-@pytest.mark.parametrize("n_shards", [None, 2, 3])
-def test_the_names_of_the_files_of_another_tagger_do_not_matter(named_like_shards, n_shards):
-    tags = open_tags(named_like_shards, VOCABULARY, n_shards=n_shards)
+@pytest.mark.parametrize("corpus", [None, "abc"])
+def test_the_names_of_the_files_of_another_tagger_do_not_matter(named_like_shards, corpus):
+    tags = open_tags(named_like_shards, VOCABULARY, corpus=corpus)
     for shard in ("0", "deep/1", "2"):
         assert lists(tags.of(shard, pa.array(["z", "y", "x"]))) == [[3], [0, 3], [0]]
         assert (tags.tagged(shard), tags.has_file(shard)) == (3, False)
@@ -308,14 +308,14 @@ def test_tags_are_read_once_in_a_process_and_by_copies_too(named_like_shards, mo
         return stream(path, *rest)
 
     monkeypatch.setattr(tags_module, "stream_tags", noted)
-    tags = open_tags(named_like_shards, VOCABULARY, n_shards=2)
+    tags = open_tags(named_like_shards, VOCABULARY)
     copy = pickle.loads(pickle.dumps(tags))
-    for one in (tags, copy, open_tags(named_like_shards, VOCABULARY, n_shards=2)):
+    for one in (tags, copy, open_tags(named_like_shards, VOCABULARY)):
         assert lists(one.of("0", pa.array(["y"]))) == [[0, 3]]
         assert lists(one.of("elsewhere", pa.array(["y"]))) == [[0, 3]]
     assert read == ["0.parquet", "1.parquet"]
     assert copy.identity() == tags.identity()
-    open_tags(named_like_shards, VOCABULARY, threshold=0.1, n_shards=2).of("0", pa.array(["y"]))
+    open_tags(named_like_shards, VOCABULARY, threshold=0.1).of("0", pa.array(["y"]))
     assert len(read) == 4
 
 
@@ -365,7 +365,7 @@ OPINION = {
 def test_a_file_says_who_tagged_and_then_every_tag_counts(tmp_path):
     write_marked(tmp_path / "tags" / "0.parquet", OPINION, ("x", "cat", 0.2))
     write_marked(tmp_path / "tags" / "1.parquet", OPINION, ("y", "dog", -0.1))
-    folder = open_tags(tmp_path / "tags", VOCABULARY, n_shards=2)
+    folder = open_tags(tmp_path / "tags", VOCABULARY)
     alone = open_tags(tmp_path / "tags" / "0.parquet", VOCABULARY)
     for tags in (folder, alone, pickle.loads(pickle.dumps(folder))):
         assert tags.tagger == OPINION

@@ -377,8 +377,8 @@ def test_a_word_is_not_taken_for_a_longer_one_that_begins_with_it_and_has_its_ha
     rng = np.random.default_rng(0)
     for _ in range(200_000):
         word = "".join(rng.choice(list("bcdfghklmnprtvz"), 16))
-        halves = [int.from_bytes(word[at : at + 8].encode(), "little") for at in (0, 8)]
-        one, other = hash_word(*halves, 16), hash_word(*halves, 18)
+        low, high = (int.from_bytes(word[at : at + 8].encode(), "little") for at in (0, 8))
+        one, other = hash_word(low, high, 16), hash_word(low, high, 18)
         # The same tag, and the same of the few slots that a vocabulary of one word has.
         if one >> 56 == other >> 56 and (one ^ other) >> 24 & 15 == 0:
             break
