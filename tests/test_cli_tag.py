@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -274,3 +276,19 @@ def test_an_output_folder_in_what_is_read_is_refused(drawn, words, embedded, rol
     code, said = run(*call(drawn, words, embedded, out))
     assert (code, "lie one in the other" in said) == (2, True)
     assert not out.exists()
+
+
+def test_a_manifest_that_was_rewritten_does_not_say_who_tagged(tagged, words, tmp_path):
+    shutil.copytree(tagged[0], tmp_path / "tags")
+    place = tmp_path / "tags" / "manifest.json"
+    text = place.read_text()
+    assert '"same_encoder": ' in text
+    changed = text.replace('"same_encoder": true', '"same_encoder":false').replace(
+        '"same_encoder": false', '"same_encoder":  true'
+    )
+    assert len(changed) == len(text)
+    place.write_text(changed)
+    with pytest.raises(
+        Refusal, match=r"manifest\.json has changed since the tags were made: delete .* again"
+    ):
+        open_tags(tmp_path / "tags", load_vocabulary(words))

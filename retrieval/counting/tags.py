@@ -288,6 +288,11 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
         raise Refusal(f"{place} is no manifest of oddpair tag: give a folder of tags")
     if stages.made_from(path) is None:
         raise Refusal(f"{path} holds no finished tags: run oddpair tag again with the same --out")
+    # It says who tagged, and for whom that is no evidence.
+    if read_json(path / "done.json")["manifest.json"]["sha256"] != sha256(place):
+        raise Refusal(
+            f"{place} has changed since the tags were made: delete {path} and run oddpair tag again"
+        )
     return manifest
 
 
