@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from oddpair.retrieval.concepts import Vocabulary
+from oddpair.retrieval.mentions.columns import read_buffers
 from oddpair.retrieval.mentions.form_tree import plant_forms
 from oddpair.retrieval.mentions.incidence import Incidence, join
 from oddpair.retrieval.words import find_words
@@ -115,7 +116,7 @@ def _cut_blocks(captions: pa.Array) -> Iterator[pa.LargeStringArray]:
     texts = captions.cast(pa.large_string())
     if texts.null_count:
         texts = pc.fill_null(texts, "")
-    offsets = _offsets(texts)
+    _, offsets = read_buffers(texts)
     start = 0
     while start < len(texts):
         stop = int(np.searchsorted(offsets, offsets[start] + BLOCK_BYTES, "right")) - 1
@@ -126,7 +127,8 @@ def _cut_blocks(captions: pa.Array) -> Iterator[pa.LargeStringArray]:
 
 def _spell_out(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """Replace what is not ASCII in captions, from space to space, by its words."""
-    offsets, values = _offsets(texts), _values(texts)
+    values, offsets = read_buffers(texts)
+    values = values[offsets[0] : offsets[-1]]
     foreign = np.flatnonzero(values >= 128)
     if not len(foreign):
         return texts
@@ -151,8 +153,9 @@ def _spell_short(piece: str) -> str:
 
 def _cut_words(texts: pa.LargeStringArray) -> _Words:
     """Cut captions into words: runs of letters and digits, and of all bytes outside ASCII."""
-    offsets = _offsets(texts) - _offsets(texts)[0]
-    clean = np.frombuffer(bytearray(_values(texts).data).translate(_TABLE), np.uint8)
+    values, offsets = read_buffers(texts)
+    values, offsets = values[offsets[0] : offsets[-1]], offsets - offsets[0]
+    clean = np.frombuffer(bytearray(values.data).translate(_TABLE), np.uint8)
     left_out = _settle_apostrophes(clean, offsets)
     inside = clean != 0
     # A word begins where the byte before is none of a word, or of another caption.
@@ -211,19 +214,3 @@ def _stand_alone(starts: Places, ends: Places, n_words: int) -> NDArray[np.bool_
     np.maximum.accumulate(reach[:-1], out=before[1:])
     kept: NDArray[np.bool_] = (ends == reach[starts]) & (ends > before[starts])
     return kept
-
-
-def _offsets(texts: pa.LargeStringArray) -> Places:
-    if not len(texts):
-        return np.zeros(1, np.int64)
-    _, buffer, _ = texts.buffers()
-    offsets: Places = np.frombuffer(buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return offsets
-
-
-def _values(texts: pa.LargeStringArray) -> Bytes:
-    offsets = _offsets(texts)
-    _, _, buffer = texts.buffers()
-    if buffer is None:
-        return np.zeros(0, np.uint8)
-    return np.frombuffer(buffer, np.uint8)[offsets[0] : offsets[-1]]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from oddpair.retrieval.words import SPELLING, fold
 
 # Characters beyond the first plane are rare in captions, but for pictographs.
-_FIRST_PLANE = 0x10000
-_PICTOGRAPHS = range(0x1F000, 0x1FB00)
+FIRST_PLANE = 0x10000
+PICTOGRAPHS = (0x1F000, 0x1FB00)
 # Consonants, vowels and finals that Unicode joins to syllables.
 _JAMO = range(0x1100, 0x1200)
 # So long may the folded form be beside the character's own bytes: room for folded text is made by this.
@@ -39,7 +39,7 @@ class Characters(NamedTuple):
 def fold_characters() -> Characters:
     """Fold every character that can be folded by itself; about 0.2 seconds, once in a process."""
     seconds = _find_seconds()
-    codes = [*range(_FIRST_PLANE), *_PICTOGRAPHS]
+    codes = [*range(FIRST_PLANE), *range(*PICTOGRAPHS)]
     forms: list[bytes] = []
     alone = np.zeros(len(codes), np.bool_)
     for entry, code in enumerate(codes):
@@ -81,7 +81,7 @@ def _may_join(text: str, seconds: frozenset[str]) -> bool:
 def _find_seconds() -> frozenset[str]:
     """Find the characters that may be joined to the one before them."""
     found = set()
-    for code in range(_FIRST_PLANE):
+    for code in range(FIRST_PLANE):
         parts = unicodedata.decomposition(chr(code)).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
             found.add(chr(int(parts[1], 16)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.retrieval.concepts import Vocabulary
+from oddpair.retrieval.mentions.form_paths import find_paths
 
 Places = NDArray[np.int64]
 Ids = NDArray[np.int32]
@@ -85,17 +86,8 @@ class FormTree:
 
 def plant_forms(vocabulary: Vocabulary) -> tuple[FormTree, list[str]]:
     """Make the tree of a vocabulary's forms, and list their words in the order of the words' numbers."""
-    numbers: dict[str, int] = {}
-    nodes: dict[tuple[int, int], int] = {}
-    owners: dict[int, list[int]] = {}
-    for number, concept in enumerate(vocabulary.concepts):
-        for form in concept.forms:
-            node = 0
-            for text in form.split(" "):
-                word = numbers.setdefault(text, len(numbers))
-                node = nodes.setdefault((node, word), len(nodes) + 1)
-            owners.setdefault(node, []).append(number)
-    n_words = len(numbers) + 1
+    words, nodes, owned, _ = find_paths(vocabulary)
+    n_words = len(words) + 1
     first = np.zeros(n_words, np.int32)
     for (node, word), target in nodes.items():
         if not node:
@@ -104,9 +96,8 @@ def plant_forms(vocabulary: Vocabulary) -> tuple[FormTree, list[str]]:
     steps, targets = np.array(sorted(later), np.int64).reshape(-1, 2).T
     maybe = np.zeros(1 << (_BITS_PER_STEP * max(1, len(steps))).bit_length(), np.bool_)
     maybe[_hash(steps, len(maybe))] = True
-    inner = np.zeros(len(nodes) + 1, np.bool_)
+    inner = np.zeros(len(owned), np.bool_)
     inner[steps // n_words] = True
-    owned = [owners.get(node, []) for node in range(len(nodes) + 1)]
     ends = np.zeros(len(owned) + 1, np.int64)
     np.cumsum([len(each) for each in owned], out=ends[1:])
     tree = FormTree(
@@ -118,7 +109,7 @@ def plant_forms(vocabulary: Vocabulary) -> tuple[FormTree, list[str]]:
         ends=ends,
         owners=np.array([owner for each in owned for owner in each], np.int32),
     )
-    return tree, list(numbers)
+    return tree, list(words)
 
 
 def _hash(keys: Places, size: int) -> NDArray[np.uint64]:

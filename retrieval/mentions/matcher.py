@@ -7,12 +7,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.mentions.arrow import ArrowMatcher
 from oddpair.retrieval.mentions.characters import Characters, fold_characters
+from oddpair.retrieval.mentions.columns import read_buffers
 from oddpair.retrieval.mentions.incidence import Incidence, join
 from oddpair.retrieval.mentions.tables import make_tables
 from oddpair.retrieval.words import find_words
@@ -102,25 +102,6 @@ def load_scan() -> Callable[..., Any] | None:
     except ImportError:
         return None
     return scan_captions
-
-
-def read_buffers(captions: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Give the bytes of text as they lie in memory, and where in them each row begins and the last one ends.
-
-    >>> values, offsets = read_buffers(pa.array(["ab", None, "c"]))
-    >>> values.tobytes()[:3], offsets.tolist()
-    (b'abc', [0, 2, 2, 3])
-    """
-    if pa.types.is_dictionary(captions.type):
-        captions = captions.dictionary_decode()
-    captions = captions.cast(pa.large_string())
-    if captions.null_count:
-        captions = pc.fill_null(captions, "")
-    if not len(captions):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
-    _, places, text = captions.buffers()
-    offsets = np.frombuffer(places, np.int64)[captions.offset : captions.offset + len(captions) + 1]
-    return np.frombuffer(text, np.uint8) if text is not None else np.zeros(0, np.uint8), offsets
 
 
 def _put(found: Incidence, rows: NDArray[np.int64], theirs: Incidence) -> Incidence:

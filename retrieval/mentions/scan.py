@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.retrieval.kernel.compiled import compiled
-from oddpair.retrieval.mentions.characters import MOST_GROWTH, Characters
+from oddpair.retrieval.mentions.characters import FIRST_PLANE, MOST_GROWTH, PICTOGRAPHS, Characters
 from oddpair.retrieval.mentions.instructions import (
     WINDOW,
     count_zeros,
@@ -21,7 +21,7 @@ from oddpair.retrieval.mentions.instructions import (
     read_byte,
     read_eight,
 )
-from oddpair.retrieval.mentions.tables import INLINE, NOBODY, Tables
+from oddpair.retrieval.mentions.tables import FACTORS, INLINE, NOBODY, Tables
 
 # Bytes behind a caption that are read, though not looked at: a window, and the 16 of a word's key.
 MARGIN = 96
@@ -30,9 +30,7 @@ _ZERO, _ONE, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 _LOWER = np.uint64(0x2020202020202020)
 _APOSTROPHE = np.uint8(0x27)
 _SMALL_S = np.uint8(0x73)
-_FIRST_PLANE = 0x10000
-_PICTOGRAPHS = (0x1F000, 0x1FB00)
-_FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
+_FACTORS = (np.uint64(FACTORS[0]), np.uint64(FACTORS[1]), np.uint64(FACTORS[2]))
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _NUMBER, _TWO = np.uint64(0xFFFFFF), np.uint64(2)
@@ -128,9 +126,7 @@ def scan_captions(
             low = (read_eight(begin) | lower) & ~(_ALL << four << four)
             four = np.uint64(4 * min(max(size - 8, 0), 8))
             high = (read_eight(begin + 8) | lower) & ~(_ALL << four << four)
-            # As ``tables.hash_word``.
-            mixed = (low + np.uint64(size)) * _FACTORS[0] ^ high * _FACTORS[1]
-            mixed = (mixed ^ (mixed >> np.uint64(29))) * _FACTORS[2]
+            mixed = _hash(low, high, size)
             number = _ZERO
             if stop + 1 < end and read_byte(stop) == _APOSTROPHE and _is_in_word(read_byte(stop + 1)):
                 stop, number = _look_up_joined(begin, end, lower, tables)
@@ -207,6 +203,13 @@ def scan_captions(
 
 
 @compiled()
+def _hash(low: np.uint64, high: np.uint64, size: int) -> np.uint64:
+    """Hash a word as ``tables.hash_word`` does."""
+    mixed = (low + np.uint64(size)) * _FACTORS[0] ^ high * _FACTORS[1]
+    return (mixed ^ (mixed >> np.uint64(29))) * _FACTORS[2]
+
+
+@compiled()
 def _is_ascii(start: int, end: int) -> bool:
     place = start
     while end - place >= WINDOW:
@@ -238,10 +241,10 @@ def _prepare(text: NDArray[np.uint8], characters: Characters, out: NDArray[np.ui
             return -1
         for further in range(1, width):
             code = code << 6 | np.int64(text[place + further] & 0x3F)
-        if code >= _FIRST_PLANE:
-            if not _PICTOGRAPHS[0] <= code < _PICTOGRAPHS[1]:
+        if code >= FIRST_PLANE:
+            if not PICTOGRAPHS[0] <= code < PICTOGRAPHS[1]:
                 return -1
-            code += _FIRST_PLANE - _PICTOGRAPHS[0]
+            code += FIRST_PLANE - PICTOGRAPHS[0]
         if not characters.alone[code]:
             return -1
         for form in range(characters.start[code], characters.start[code + 1]):
@@ -298,8 +301,7 @@ def _look_up_long(begin: int, size: int, lower: np.uint64, tables: Tables) -> np
             low |= byte << np.uint64(8 * place)
         else:
             high |= byte << np.uint64(8 * (place - 8))
-    mixed = (low + np.uint64(size)) * _FACTORS[0] ^ high * _FACTORS[1]
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * _FACTORS[2]
+    mixed = _hash(low, high, size)
     last = np.uint64(len(tables.slots) - 1)
     slot = (mixed >> np.uint64(24)) & last
     while tables.slots[slot]:

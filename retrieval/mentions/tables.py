@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.retrieval.concepts import Vocabulary
+from oddpair.retrieval.mentions.form_paths import find_paths
 
 # Bytes of a word that are compared as two numbers; what is longer lies in ``rest``.
 INLINE = 16
@@ -15,7 +16,7 @@ INLINE = 16
 NOBODY, SEVERAL = -1, -2
 
 # Odd multipliers of 64 bits without pattern: the golden ratio, and two primes of xxHash.
-_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 _MASK = (1 << 64) - 1
 _MOST_WORDS = (1 << 24) - 1
 
@@ -63,37 +64,22 @@ def make_tables(vocabulary: Vocabulary) -> Tables:
     Raises:
         ValueError: If there are more words than 24 bits can number.
     """
-    words: dict[str, int] = {}
-    steps: dict[tuple[int, int], int] = {}
-    # The root is node 0, and the first word of a form a step from it.
-    owners: list[set[int]] = [set()]
-    most_words = 1
-    for number, concept in enumerate(vocabulary.concepts):
-        for form in concept.forms:
-            node = 0
-            parts = form.split(" ")
-            most_words = max(most_words, len(parts))
-            for part in parts:
-                step = (node, words.setdefault(part, len(words) + 1))
-                if step not in steps:
-                    steps[step] = len(owners)
-                    owners.append(set())
-                node = steps[step]
-            owners[node].add(number)
+    words, steps, owners, most_words = find_paths(vocabulary)
     if len(words) >= _MOST_WORDS:
         raise ValueError(f"the vocabulary is made of {len(words):,} words, needed below {_MOST_WORDS:,}")
     further = [0] * len(owners)
-    firsts, later = [0] * (len(words) + 1), {}
+    firsts, later = [0] * len(words), {}
     for (node, word), target in steps.items():
         if node:
-            further[node] |= 1 << (word & 63)
-            later[node << 32 | word] = target
+            # Here words are numbered from 1.
+            further[node] |= 1 << (word + 1 & 63)
+            later[node << 32 | word + 1] = target
         else:
             firsts[word] = target
     meanings = []
-    for first in firsts[1:]:
+    for first in firsts:
         alone = first and not further[first] and len(owners[first]) == 1
-        meanings.append((first + 1) << 32 | (next(iter(owners[first])) + 1 if alone else 0) if first else 0)
+        meanings.append((first + 1) << 32 | (owners[first][0] + 1 if alone else 0) if first else 0)
     owner_start = np.zeros(len(owners) + 1, np.int64)
     np.cumsum([len(one) for one in owners], out=owner_start[1:])
     slots, records, rest = _place_words([word.encode() for word in words], meanings)
@@ -109,7 +95,7 @@ def make_tables(vocabulary: Vocabulary) -> Tables:
             [SEVERAL if len(one) > 1 else next(iter(one), NOBODY) for one in owners], dtype=np.int32
         ),
         owner_start=owner_start,
-        owners=np.array([number for one in owners for number in sorted(one)], np.int32),
+        owners=np.array([number for one in owners for number in one], np.int32),
         n_concepts=len(vocabulary),
         most_words=most_words,
         most_owners=max(map(len, owners)),
@@ -118,14 +104,14 @@ def make_tables(vocabulary: Vocabulary) -> Tables:
 
 def hash_word(low: int, high: int, length: int) -> int:
     """Hash a word by its first 16 bytes, as two numbers, and its length, to 64 bits."""
-    one, two, three = _FACTORS
+    one, two, three = FACTORS
     mixed = ((low + length) * one ^ high * two) & _MASK
     return (mixed ^ mixed >> 29) * three & _MASK
 
 
 def hash_edge(key: int) -> int:
     """Hash a step of the forms' paths."""
-    return (key * _FACTORS[0] & _MASK) >> 32
+    return (key * FACTORS[0] & _MASK) >> 32
 
 
 def _place_words(
