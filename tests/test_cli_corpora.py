@@ -1,5 +1,6 @@
 """The verbs on every layout, as somebody meets them who comes with a corpus and makes mistakes."""
 
+import functools
 import json
 import re
 import shlex
@@ -11,26 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.command import run as run_command
 from typer.testing import CliRunner
 
 from oddpair import cli, files
-from oddpair.errors import Refusal
 from oddpair.retrieval.encoder import load_encoder
 from oddpair.retrieval.fetch import Fetcher
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
 
-def run(*arguments):
-    """Run a command in this process: exit code and what it printed; a refusal is 2 and its one line."""
-    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
-    if isinstance(result.exception, Refusal):
-        line = str(result.exception)
-        assert "\n" not in line
-        return 2, line
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout
+run = functools.partial(run_command, stream="stdout")
 
 
 def search(corpus, out, *options):

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.command import files_in, run
 from tests.retrieval.brute_force import all_scores, unit
 from tests.retrieval.stored_folder import write_manifest, write_stored
 from typer.testing import CliRunner
@@ -16,24 +17,6 @@ from oddpair.retrieval.stored import open_stored
 from oddpair.splits.manifest import read_manifest
 
 pytestmark = pytest.mark.usefixtures("no_network")
-
-
-def run(*arguments):
-    """Run a command in this process: exit code and what it printed; a refusal is 2 and its one line."""
-    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
-    if isinstance(result.exception, Refusal):
-        line = str(result.exception)
-        assert "\n" not in line
-        return 2, line
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
-
-def files_in(folder):
-    """Every file that a run left, hidden ones too."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -9,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
-from typer.testing import CliRunner
+from tests.command import run as run_command
 
-from oddpair import cli, files, stages
+from oddpair import files, stages
 from oddpair.commands.graph import graph_pairs
 from oddpair.commands.graph_page import write_rows
-from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.counting.count import count
 from oddpair.retrieval.counting.counts_file import read_counts, write_counts
@@ -25,16 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_network")
 CAPTIONS = ["cat dog", "cat tree", "dog tree", "cat", "cat dog", "tree bird", "bird", "fish"]
 
 
-def run(*arguments):
-    """Run a command in this process: exit code and what it printed; a refusal is 2 and its one line."""
-    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
-    if isinstance(result.exception, Refusal):
-        line = str(result.exception)
-        assert "\n" not in line
-        return 2, line
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout
+run = functools.partial(run_command, stream="stdout")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from tests.command import files_in, run
 
 from oddpair import cli, files, stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
@@ -16,23 +16,6 @@ from oddpair.retrieval.models import reference_folder
 from oddpair.retrieval.vocabulary_file import load_vocabulary
 
 pytestmark = pytest.mark.usefixtures("no_network")
-
-
-def run(*arguments):
-    """Run a command in this process: exit code and what it printed; a refusal is 2 and its one line."""
-    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
-    if isinstance(result.exception, Refusal):
-        line = str(result.exception)
-        assert "\n" not in line
-        return 2, line
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
-
-def files_in(folder):
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
