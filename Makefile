@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INTEROP := .venv-interop
+BROWSER := .venv-browser
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 WORK ?= work
 CORPUS ?= $(WORK)/demo/world/corpus
@@ -17,7 +18,7 @@ THRESHOLD ?= 0.95
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup splits doctor test lint perf faults interop dist clean
+.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits doctor test lint perf faults interop browser dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,10 +80,16 @@ dedup: OUT ?= $(WORK)/dedup
 dedup: $(VENV)/ready ## near-duplicates in a corpus: make dedup CORPUS=... THRESHOLD=0.95 OUT=...
 	$(BIN)/oddpair dedup '$(CORPUS)' --threshold $(THRESHOLD) --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
-splits: OUT ?= $(WORK)/splits
-splits: $(VENV)/ready ## style-strict and unseen-pair splits of a folder or shards: make splits CORPUS=...
-	$(BIN)/oddpair split style-strict --corpus $(CORPUS) --out $(OUT)/style-strict --precision $(PRECISION) --workers $(WORKERS)
-	$(BIN)/oddpair split unseen-pairs --corpus $(CORPUS) --out $(OUT)/unseen-pairs --workers $(WORKERS)
+label: OUT ?= $(WORK)/labels
+label: ANNOTATOR ?= $(shell id -un)
+label: $(VENV)/ready ## label a sample of a corpus by hand, on a local page: make label CORPUS=... OUT=... ANNOTATOR=...
+	$(BIN)/oddpair label '$(CORPUS)' --out $(OUT) --annotator '$(ANNOTATOR)'
+
+splits: RECIPE ?= style-strict
+splits: INPUTS ?= $(if $(filter style-strict,$(RECIPE)),--set precision=$(PRECISION))
+splits: OUT ?= $(WORK)/splits/$(basename $(notdir $(RECIPE)))
+splits: $(VENV)/ready ## splits by a recipe: make splits RECIPE=similarity CORPUS=... INPUTS='--tests val=... --reference ...'
+	$(BIN)/oddpair split '$(RECIPE)' $(if $(CORPUS),--corpus '$(CORPUS)') $(INPUTS) --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
 doctor: $(VENV)/ready ## is this machine set up to run fast, and what would help
 	$(BIN)/oddpair doctor
@@ -98,7 +105,7 @@ lint: $(VENV)/ready ## ruff and mypy
 # A variable of the shell must not choose what is timed.
 perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about half an hour on two cores
 	rm -rf work/perf
-	for part in preprocess tower embed read memory search search_limits count count_command; do \
+	for part in preprocess tower embed read memory search search_limits count count_command split; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python -m tests.perf.perf_$$part || exit 1; \
 	done
 	$(BIN)/python -m tests.perf.figures
@@ -107,16 +114,26 @@ faults: $(VENV)/ready ## kill, fill, signal and shuffle a small run of the whole
 	$(BIN)/python -m pytest -q -x tests/faults
 
 # Tools that other people wrote, in an environment of their own: they ask for older versions than oddpair does.
-# s3fs is read by oddpair itself, as a user would install it, and lies apart so that no other test finds it.
-$(INTEROP)/ready: tests/interop/requirements.txt $(VENV)/ready
+# s3fs is read by oddpair itself, as a user would install it, and lies apart so that no other test finds it; so does the
+# webdataset that open_clip's trainer asks for.
+$(INTEROP)/ready: tests/interop/requirements.txt tests/interop/requirements-training.txt $(VENV)/ready
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/python -m pip install --quiet --requirement tests/interop/requirements.txt
 	$(INTEROP)/bin/python -m pip install --quiet --no-deps clip-retrieval==2.45.0
 	$(BIN)/python -m pip install --quiet --upgrade --target $(INTEROP)/s3 s3fs
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(INTEROP)/training --requirement tests/interop/requirements-training.txt
 	touch $@
 
-interop: $(VENV)/ready $(INTEROP)/ready ## the real img2dataset, clip-retrieval's writer, webdataset, open_clip and an S3 server, both ways
+interop: $(VENV)/ready $(INTEROP)/ready ## the real img2dataset, clip-retrieval's writer, webdataset, open_clip's trainer and an S3 server, both ways
 	$(BIN)/python -m pytest -q -x tests/interop
+
+# Playwright drives the chromium of the system, and lies apart so that no other test finds it.
+$(BROWSER)/ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --upgrade --target $(BROWSER)/site playwright
+	touch $@
+
+browser: $(VENV)/ready $(BROWSER)/ready ## the labelling page in a real chromium, which must be installed
+	PYTHONPATH=$(BROWSER)/site $(BIN)/python -m pytest -q -x tests/browser
 
 dist: $(VENV)/ready ## wheel and source archive, checked to hold only oddpair
 	rm -rf dist build

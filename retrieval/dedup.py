@@ -20,7 +20,8 @@ from oddpair.retrieval.dedup_greedy import BLOCK, Drops, drop_duplicates, fetch_
 from oddpair.retrieval.pairs import Pairs, join
 from oddpair.retrieval.repeats import count_repeats
 from oddpair.retrieval.scan import Ask, prepare_tests, scan
-from oddpair.retrieval.stored import StoredRows
+from oddpair.retrieval.stored import StoredRows, read_uids
+from oddpair.retrieval.uid_order import sort_uids
 from oddpair.retrieval.unit_rows import IntArray, UnitRows
 
 _UIDS_AT_ONCE = 1 << 16
@@ -245,9 +246,7 @@ def sort_by_uid(rows: StoredRows) -> tuple[pa.Array, IntArray, int]:
         Refusal: If rows of one uid have different vectors.
     """
     total = rows.shape[0]
-    uids = _read_uids(rows, np.arange(total))
-    order = pc.array_sort_indices(uids).to_numpy().astype(np.int64)
-    uids = uids.take(pa.array(order))
+    uids, order = sort_uids(read_uids(rows))
     same = pc.equal(uids[1:], uids[:-1]).to_numpy(zero_copy_only=False).astype(np.bool_)
     if not same.any():
         return uids, order, 0

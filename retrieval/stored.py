@@ -177,6 +177,20 @@ def open_stored(folder: Path, kind: Side = "img_emb") -> StoredRows:
     return stored
 
 
+def read_uids(stored: StoredRows) -> pa.Array:
+    """Return the ids of all rows in their order, ``large_string``; 40 bytes a row where they have 32 letters.
+
+    Raises:
+        Refusal: If a file is missing or damaged, or has another number of rows than its part.
+    """
+    shards = range(len(stored.sizes))[stored.first : stored.last]
+    paths = {shard: part_path(stored.folder, "metadata", shard, len(stored.sizes)) for shard in shards}
+    columns = [_read_column(path, "uid", stored.sizes[shard]) for shard, path in paths.items()]
+    # 32 bits of offsets are too few for the letters of all shards together.
+    chunks = [chunk.cast(pa.large_string()) for column in columns for chunk in column.chunks]
+    return pa.chunked_array(chunks, pa.large_string()).combine_chunks()
+
+
 def identify_folder(folder: Path) -> str:
     """Hash what tells the folder apart: its manifest, and the hashes of all its parts, where they were finished."""
     named = ("manifest.json", "done.json")
@@ -198,11 +212,7 @@ class _Tables:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
-            found = files.read_table(path, [column])[column]
-            if len(found) != rows:
-                raise Refusal(f"{path} has {len(found)} rows, its manifest says {rows}: embed again")
-            _require_strings(path, column, found)
-            self._held[key] = found
+            found = self._held[key] = _read_column(path, column, rows)
             self._bytes += found.nbytes
             while self._bytes > _BYTES_HELD and len(self._held) > 1:
                 self._bytes -= self._held.popitem(last=False)[1].nbytes
@@ -210,6 +220,14 @@ class _Tables:
 
 
 _TABLES = _Tables()
+
+
+def _read_column(path: Path, column: str, rows: int) -> pa.ChunkedArray:
+    found = files.read_table(path, [column])[column]
+    if len(found) != rows:
+        raise Refusal(f"{path} has {len(found)} rows, its manifest says {rows}: embed again")
+    _require_strings(path, column, found)
+    return found
 
 
 def _require_strings(path: Path, column: str, found: pa.ChunkedArray) -> None:

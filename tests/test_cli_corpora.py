@@ -86,9 +86,10 @@ def test_a_subset_limits_every_verb_that_reads_a_corpus(fixtures, tmp_path):
     assert "2 rows are outside the subset" in said
     code, said = run("count", corpus, "--out", tmp_path / "counts", *subset)
     assert said.startswith("3 captions name")
-    code, said = run("split", "unseen-pairs", "--corpus", corpus, "--out", tmp_path / "pairs", *subset)
+    options = ("--set", "minimum_count=1", "--out", tmp_path / "pairs", *subset)
+    code, said = run("split", "unseen-pairs", "--corpus", corpus, *options)
     assert code == 0, said
-    assert "3 captions never name together" in (tmp_path / "pairs" / "pairs" / "card.html").read_text()
+    assert "Pairs of concepts in 3 captions" in (tmp_path / "pairs" / "splits" / "card.html").read_text()
 
 
 def test_a_subset_of_another_corpus_is_refused_and_said_to_be_one(fixtures, tmp_path):
@@ -206,7 +207,7 @@ def labelled(tmp_path, unit_rows):
 
 def test_styles_are_split_by_embeddings_without_textures_or_pictures(labelled, tmp_path):
     out = tmp_path / "split"
-    code, said = run("split", "style-strict", "--corpus", labelled, "--out", out, "--precision", 0.7)
+    code, said = run("split", "style-strict", "--corpus", labelled, "--out", out, "--set", "precision=0.7")
     assert code == 0, said
     assert re.search(r"^natural-strict: [1-9]\d+ rows$", said, re.MULTILINE)
     assert "<img" not in (out / "splits" / "card.html").read_text()
@@ -221,7 +222,7 @@ def test_styles_cannot_be_split_by_captions_alone(labelled, tmp_path):
     (labelled / "img_emb").rename(labelled / "text_emb")
     (labelled / "text_emb" / "img_emb_0.npy").rename(labelled / "text_emb" / "text_emb_0.npy")
     code, line = run(
-        "split", "style-strict", "--corpus", labelled, "--out", tmp_path / "out", "--precision", 0.7
+        "split", "style-strict", "--corpus", labelled, "--out", tmp_path / "out", "--set", "precision=0.7"
     )
     assert code == 2
     assert "labelled has embeddings of captions, none of pictures: give a corpus with pictures" in line
@@ -266,7 +267,7 @@ MISTAKES = {
     "nobody there": ("embed $jpg --engine dask:nowhere --out $out", "no Dask scheduler answers at 'nowhere'"),
     "no column of styles": (
         "split style-strict --corpus $jpg --out $out",
-        "has no column 'style', only .*: name their column with --style-column",
+        "has no column 'style', only .*: ask for one of these; name another with --set style_column=NAME, or give --labels",
     ),
     "few words": ("count $jpg --out $out", "give a --vocabulary file with the names of the concepts"),
 }  # fmt: skip

@@ -60,7 +60,7 @@ def test_a_corpus_of_pictures_becomes_a_table_a_split_and_a_page_with_pictures(d
     scores = all_scores(stored.read(0, 300), stored.read(0, 300))
     table = files.read_table(out / "duplicates.parquet").to_pylist()
     summary = files.read_json(out / "summary.json")
-    kept = read_manifest(out / "kept").uids
+    kept = read_manifest(out / "kept").uids.to_pylist()
     assert sorted([*kept, *(line["uid"] for line in table)]) == sorted(uids)
     assert (summary["kept"], summary["dropped"]) == (len(kept), len(table))
     assert f"{len(kept)} of 300 rows stay, {len(table)} are near-duplicates" in said
@@ -160,8 +160,8 @@ def test_pictures_of_a_test_set_are_found_and_what_is_left_has_none(corpus, embe
     )
     found = files.read_table(tmp_path / "out" / "duplicates.parquet").to_pylist()
     assert [(line["test"], line["uid"]) for line in found] == [("t0", "u04"), ("t0", "u41"), ("t1", "u05")]
-    kept = read_manifest(tmp_path / "out" / "kept").uids
-    assert kept == tuple(f"u{row:02d}" for row in range(50) if row not in (4, 5, 41))
+    kept = read_manifest(tmp_path / "out" / "kept").uids.to_pylist()
+    assert kept == [f"u{row:02d}" for row in range(50) if row not in (4, 5, 41)]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["dropped"], summary["kept"], summary["tests_found"]) == (3, 47, 2)
     tests_found = files.read_table(tmp_path / "out" / "tests.parquet").to_pylist()

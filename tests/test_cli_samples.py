@@ -190,7 +190,11 @@ def test_all_uids_and_a_split_are_written_whatever_the_limit(corpus, counts, tmp
     expected = tuple(f"{row:032x}" for row in (0, 1, 4, 5))
     assert uids.read_text().split() == list(expected)
     manifest = read_manifest(split)
-    assert (manifest.name, manifest.recipe, manifest.uids) == ("dogs-and-trees", "samples", expected)
+    assert (manifest.name, manifest.recipe, tuple(manifest.uids.to_pylist())) == (
+        "dogs-and-trees",
+        "samples",
+        expected,
+    )
     assert manifest.parameters == {"concepts": ["tree", "dog"], "in": "text"}
     assert manifest.provenance["corpus"] == fingerprint(open_corpus(corpus))
     before = {path: path.read_bytes() for path in split.iterdir()}

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from oddpair import cli, files
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.splits.manifest import read_manifest
-from oddpair.splits.unseen_pairs import PairTable
+from oddpair.splits.pairs.unseen_pairs import PairTable
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT.parent / "shared" / "pictures"
@@ -49,7 +49,7 @@ def embeddings(oddpair, tmp_path_factory):
 @pytest.fixture(scope="module")
 def strict(oddpair, embeddings):
     out = embeddings.parent / "style-strict"
-    options = ("--precision", 0.7, "--embeddings", embeddings, "--workers", 1)
+    options = ("--set", "precision=0.7", "--embeddings", embeddings, "--workers", 1)
     oddpair("split", "style-strict", "--corpus", PICTURES, "--out", out, *options)
     return out / "splits"
 
@@ -68,15 +68,15 @@ def test_the_folder_holds_415_pictures_two_of_them_copies_and_none_is_bad(corpus
 
 def test_the_split_is_style_strict_with_a_card_and_its_guarantee(strict, styles):
     manifests = {name: read_manifest(strict / name) for name in SPLITS}
-    members = [set(manifest.uids) for manifest in manifests.values()]
+    members = [set(manifest.uids.to_pylist()) for manifest in manifests.values()]
     assert len(set.union(*members)) == sum(map(len, members))
     card = dict(manifests["natural-strict"].card)
     assert "precision at least 0.7" in str(card["natural threshold"])
     assert "search against the test images" not in card
-    photos = np.mean([styles[uid] == "photo" for uid in manifests["natural-strict"].uids])
+    photos = np.mean([styles[uid] == "photo" for uid in manifests["natural-strict"].uids.to_pylist()])
     assert photos >= 0.7
-    assert {styles[uid] for uid in manifests["natural-test"].uids} == {"photo"}
-    assert {styles[uid] for uid in manifests["rendition-test"].uids} == {"cartoon", "clipart"}
+    assert {styles[uid] for uid in manifests["natural-test"].uids.to_pylist()} == {"photo"}
+    assert {styles[uid] for uid in manifests["rendition-test"].uids.to_pylist()} == {"cartoon", "clipart"}
 
 
 def test_the_page_shows_every_split_without_the_network(strict):
@@ -96,21 +96,22 @@ def test_a_precision_that_so_few_labels_cannot_certify_is_refused_and_a_lower_on
 
     options = ("--corpus", PICTURES, "--out", tmp_path, "--embeddings", embeddings, "--workers", 1)
     with pytest.raises(Refusal, match=r"precision"):
-        oddpair("split", "style-strict", "--precision", 0.98, *options)
-    assert not list(tmp_path.rglob("manifest.json"))
-    assert "natural-strict" in oddpair("split", "style-strict", "--precision", 0.7, *options)
+        oddpair("split", "style-strict", "--set", "precision=0.98", *options)
+    assert not (tmp_path / "splits").exists()
+    assert "natural-strict" in oddpair("split", "style-strict", "--set", "precision=0.7", *options)
 
 
 def test_pairs_of_words_are_listed_and_without_a_search_none_is_called_unseen(oddpair, corpus, tmp_path):
-    said = oddpair("split", "unseen-pairs", "--corpus", PICTURES, "--out", tmp_path)
-    table = PairTable.from_table(files.read_table(tmp_path / "pairs" / "pairs.parquet"))
+    options = ("--set", "minimum_count=2", "--out", tmp_path)
+    said = oddpair("split", "unseen-pairs", "--corpus", PICTURES, *options)
+    table = PairTable.from_table(files.read_table(tmp_path / "splits" / "pairs.parquet"))
     assert set(table.status.tolist()) == {"seen", "unchecked"}
     captions = [caption.lower() for caption in corpus.metadata()["caption"].to_pylist()]
     seen = table.select(table.status == "seen")
     for a, b in zip(seen.a[:20].tolist(), seen.b[:20].tolist(), strict=True):
         assert any(a[:3] in caption and b[:3] in caption for caption in captions), (a, b)
-    assert "pictures not searched" in said
-    assert "Unseen pairs" in (tmp_path / "pairs" / "card.html").read_text()
+    assert f"pairs.parquet: {len(table):,} lines" in said
+    assert "pictures not searched" in (tmp_path / "splits" / "card.html").read_text()
 
 
 def test_words_are_counted_as_a_slow_obvious_loop_counts_them(oddpair, corpus, tmp_path):
@@ -153,7 +154,7 @@ def test_a_split_is_exported_whole_in_every_format(oddpair, strict, tmp_path, ki
         uids = [f"{high:016x}{low:016x}" for high, low in rows.tolist()]
     else:
         uids = files.read_table(tmp_path / "natural-strict.parquet")["uid"].to_pylist()
-    assert sorted(uids) == list(split.uids)
+    assert sorted(uids) == split.uids.to_pylist()
 
 
 def test_no_copy_of_a_picture_is_in_the_repository():

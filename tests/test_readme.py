@@ -191,7 +191,52 @@ def test_what_the_pages_do_with_a_corpus_can_be_done_in_their_order(readme, root
     assert together == read_counts(tmp_path / "counts").pair_text[0] > 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/corpora.md", "docs/search.md", "docs/counting.md"])
+def test_every_recipe_is_one_command_that_runs_and_its_splits_hold(readme, tmp_path, monkeypatch):
+    from oddpair.benchmarks.miniature.draw import draw_corpus
+    from oddpair.benchmarks.miniature.pairs import draw_pairs
+    from oddpair.benchmarks.miniature.world import make_world
+    from oddpair.splits.recipe_file import KINDS
+
+    for seed, name, rows in ((5, "shards", 600), (6, "train", 100), (7, "coco", 100), (8, "val", 100)):
+        draw_corpus(make_world(seed), tmp_path / "drawn", rows, rows_per_shard=300, workers=1)
+        (tmp_path / "drawn" / "corpus").rename(tmp_path / name)
+        shutil.rmtree(tmp_path / "drawn")
+    words = ["clock", "drum", "tree", "whale", "apple", "house", "duck", "cat"]
+    (tmp_path / "words.txt").write_text("".join(f"{word}\n" for word in words))
+    pairs = [(one, other) for number, one in enumerate(words) for other in words[number + 1 :]]
+    draw_pairs(pairs, 2, 9, tmp_path / "pictures")
+    run_in(tmp_path, "oddpair embed shards --out emb", monkeypatch)
+    run_in(tmp_path, "oddpair count shards --vocabulary words.txt --postings --out counts", monkeypatch)
+    section = readme.split("## Splits")[1].split("\n## ")[0]
+    commands = re.findall(r"^\| .* \| `(oddpair split .*)` \|$", section, re.MULTILINE)
+    assert [command.split()[2] for command in commands] == [
+        "style-strict",
+        "similarity",
+        "unseen-pairs",
+        "pmi-bands",
+        "long-tail",
+        "mixture",
+        "control",
+        "sources",
+        "balanced",
+        "prototypes",
+        "importance",
+    ]
+    assert {command.split()[2] for command in commands} == set(KINDS)
+    for command in commands:
+        run_in(tmp_path, command, monkeypatch)
+        out = tmp_path / command.split()[-1]
+        assert (out / "splits" / "card.html").is_file()
+        made = sorted(path.parent for path in out.glob("splits/*/manifest.json"))
+        assert made, command
+        for split in made:
+            said = run_in(tmp_path, f"oddpair verify {split}", monkeypatch)
+            assert "holds: " in said, f"{split} claims nothing"
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/corpora.md", "docs/search.md", "docs/counting.md", "docs/splits.md"]
+)
 def test_every_option_that_is_told_of_is_there(root, page):
     import typer
 
@@ -200,9 +245,10 @@ def test_every_option_that_is_told_of_is_there(root, page):
     known = {name for command in group.commands.values() for one in command.params for name in one.opts}
     told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     # What other tools have: open_clip's trainer, and Dask's worker.
-    assert told - known - {"--train-data", "--nthreads"} == set()
+    assert told - known - {"--train-data", "--train-num-samples", "--nthreads"} == set()
     for command in re.findall(r"`(oddpair [^`]*)`", text):
-        words = shlex.split(command)
+        # Behind -- stand the arguments of another program.
+        words = shlex.split(command.split(" -- ")[0])
         assert words[1] in group.commands, command
         options = {name for one in group.commands[words[1]].params for name in one.opts}
         assert {word for word in words if word.startswith("--")} <= options, command

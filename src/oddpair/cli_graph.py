@@ -43,7 +43,7 @@ def graph(
     from oddpair.commands.graph import PAGE, ROWS, TABLE, graph_pairs, need_counts
     from oddpair.commands.paths import need_files
     from oddpair.progress import say
-    from oddpair.splits.pair_findings import ABSENT, NESTED, NOT_COUNTED, SEEN, UNSEEN
+    from oddpair.splits.pairs.findings import ABSENT, NESTED, NOT_COUNTED, SEEN, UNSEEN
 
     need_counts(counts, out)
     need_files(pairs)

@@ -17,11 +17,10 @@ from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
-from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.encoder import load_encoder
 from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.manifest import read_manifest
-from oddpair.splits.unseen_pairs import PairTable
+from oddpair.splits.pairs.unseen_pairs import PairTable
 
 SPLITS = ("natural-strict", "rendition-strict", "control", "control-size", "pairs-seen", "pairs-unseen")
 STYLES = {"photo", "sketch", "cartoon", "painting", "silhouette", "ambiguous"}
@@ -111,7 +110,7 @@ def test_nested_concepts_are_no_pair_anywhere(small_run, pairs):
 
 def test_kinds_of_pairs_in_the_results_are_what_the_world_planted(small_run, corpus):
     held = {(row["a"], row["b"]) for row in truth_pairs(small_run) if row["held_out"]}
-    members = set(read_manifest(small_run / "splits" / "natural-strict").uids)
+    members = set(read_manifest(small_run / "splits" / "natural-strict").uids.to_pylist())
     metadata = corpus.metadata(["named"])
     trained = pairs_of(
         names
@@ -138,7 +137,10 @@ def test_the_control_names_each_concept_and_pair_as_often_as_the_strict_split(sm
     metadata = corpus.metadata()
     mentions = find_mentions(build_vocabulary(CONCEPTS), metadata["caption"].to_pylist())
     uids = np.array(metadata["uid"].to_pylist())
-    rows = {name: np.isin(uids, read_manifest(small_run / "splits" / name).uids) for name in SPLITS[:4]}
+    rows = {
+        name: np.isin(uids, read_manifest(small_run / "splits" / name).uids.to_pylist())
+        for name in SPLITS[:4]
+    }
     strict, control = (mentions[np.flatnonzero(rows[name])].toarray().astype(int) for name in MODELS)
     # On the diagonal captions that name a concept, beside it those that name two.
     assert np.array_equal(strict.T @ strict, control.T @ control)
@@ -153,7 +155,7 @@ def test_the_control_holds_renditions_and_the_strict_split_next_to_none(small_ru
         name: np.mean(
             [
                 style[uid] not in ("photo", "ambiguous")
-                for uid in read_manifest(small_run / "splits" / name).uids
+                for uid in read_manifest(small_run / "splits" / name).uids.to_pylist()
             ]
         )
         for name in MODELS
@@ -171,14 +173,14 @@ def test_the_search_took_rows_out_of_both_strict_splits(small_run):
         assert after.sum() < before.sum()
         assert not (after & ~before).any()
         kept = {uid for uid, keep in zip(classes["uid"].to_pylist(), after, strict=True) if keep}
-        assert kept == set(read_manifest(small_run / "splits" / f"{style}-strict").uids)
+        assert kept == set(read_manifest(small_run / "splits" / f"{style}-strict").uids.to_pylist())
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_exported_shards_are_the_split_for_webdataset_and_for_open_corpus(small_run, name):
     import webdataset
 
-    members = set(read_manifest(small_run / "splits" / name).uids)
+    members = set(read_manifest(small_run / "splits" / name).uids.to_pylist())
     shards = open_corpus(small_run / "shards" / name)
     rows = [shards.read(shard) for shard in shards.shards]
     assert {uid for part in rows for uid in part.uids} == members
@@ -339,32 +341,39 @@ def test_a_plan_is_json_and_the_study_is_larger_than_the_demo():
 def test_the_shipped_encoder_sorts_styles_at_the_real_thresholds(tmp_path):
     from oddpair.benchmarks.miniature.draw import draw_corpus
     from oddpair.benchmarks.miniature.world import make_world
-    from oddpair.splits.recipes import StyleStrictRecipe
-    from oddpair.splits.style import sort_corpus
-    from oddpair.splits.style_build import label_classes
+    from oddpair.retrieval.stored import open_stored
+    from oddpair.splits.pool import pool_of_stored
+    from oddpair.splits.styles.features import open_features
+    from oddpair.splits.styles.labels import labels_of_column
+    from oddpair.splits.styles.probe import fit_probe
+    from oddpair.splits.styles.sorting import sort_corpus
 
     draw_corpus(make_world(1), tmp_path, 8000, workers=2)
     corpus = open_corpus(tmp_path / "corpus")
     embed_corpora(
         [EmbedTask(corpus=corpus, out=tmp_path / "embeddings", tower=Tower(model="reference"))], workers=2
     )
-    found = load_embeddings(tmp_path / "embeddings")
-    truth = np.array(label_classes(corpus.metadata(["style"])["style"].to_pylist(), StyleStrictRecipe()))
+    stored = open_stored(tmp_path / "embeddings")
+    pool = pool_of_stored(stored)
+    truth = labels_of_column(corpus, "style", pool, ["photo"], ["ambiguous"]).codes
+    labels = np.full(8000, -1, dtype=np.int8)
     labelled = np.random.default_rng(0).permutation(8000)[:6000]
+    labels[labelled] = truth[labelled]
     sort = sort_corpus(
-        np.hstack([found.image, found.texture]),
-        found.uids,
-        {found.uids[row]: str(truth[row]) for row in labelled},
+        open_features(stored, textured=True),
+        pool.rows,
+        labels,
         np.random.default_rng(1),
+        fit=fit_probe,
         precision=0.98,
     )
-    held_out = np.setdiff1d(np.arange(8000), np.concatenate([sort.fit, sort.threshold]))
+    held_out = np.setdiff1d(np.arange(8000), sort.seen)
     assert len(held_out) == 3800
-    for style, least in (("natural", 0.70), ("rendition", 0.90)):
-        accepted, members = sort.classes[held_out] == style, truth[held_out] == style
+    for code, least in ((0, 0.70), (1, 0.90)):
+        accepted, members = sort.codes[held_out] == code, truth[held_out] == code
         both = (accepted & members).sum()
-        assert both / accepted.sum() >= 0.98, style
-        assert both / members.sum() >= least, style
+        assert both / accepted.sum() >= 0.98, code
+        assert both / members.sum() >= least, code
     for certificate in (sort.natural, sort.rendition):
         assert certificate.lower_bound >= 0.98
         assert certificate.confidence == 0.95

@@ -229,7 +229,8 @@ def test_captions_of_every_kind_are_shown_beside_what_they_name(run):
 
 def test_rows_that_left_come_nearest_first_with_a_test_picture_of_another_style(run):
     left = rows_that_left(run, most=5)
-    threshold = read_manifest(run / "splits" / "natural-strict").parameters["similarity_threshold"]
+    claims = [claim.values for claim in read_manifest(run / "splits" / "natural-strict").statement]
+    (threshold,) = (values["threshold"] for values in claims if values["claim"] == "nearest")
     assert 0 < len(left) <= 5
     assert [row.similarity for row in left] == sorted((row.similarity for row in left), reverse=True)
     assert all(row.similarity > threshold and row.test_style in RENDITIONS for row in left)

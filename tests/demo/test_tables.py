@@ -10,7 +10,7 @@ from oddpair.demo.numbers import show_estimate, show_share, side_of
 from oddpair.demo.tables import show
 from oddpair.demo.tabulate import Table
 from oddpair.splits.manifest import Manifest
-from oddpair.splits.unseen_pairs import PairTable
+from oddpair.splits.pairs.unseen_pairs import PairTable
 
 
 def estimate(value, low, high, n=10):

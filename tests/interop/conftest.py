@@ -157,7 +157,7 @@ def embeddings(embedded: Callable[[str], Path]) -> Path:
 def split(download: Path, embeddings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The photos of the download by its certificate, verified."""
     out = tmp_path_factory.mktemp("split") / "out"
-    arguments = ("--corpus", download, "--embeddings", embeddings, "--precision", 0.5, "--out", out)
+    arguments = ("--corpus", download, "--embeddings", embeddings, "--set", "precision=0.5", "--out", out)
     run_oddpair("split", "style-strict", *arguments)
     run_oddpair("verify", out / "splits" / "natural-strict")
     return out / "splits" / "natural-strict"
@@ -216,4 +216,4 @@ def expected(split: Path, download: Path) -> dict[str, tuple[str, str]]:
 
     rows = [row for path in sorted(download.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
     known = {hash_text(row["url"], row["caption"]): (row["caption"], row["url"]) for row in rows}
-    return {uid: known[uid] for uid in read_manifest(split).uids}
+    return {uid: known[uid] for uid in read_manifest(split).uids.to_pylist()}

@@ -82,7 +82,7 @@ def test_its_rows_are_searched_as_ours(tmp_path, parts, taken, download, embeddi
 
 @written
 def test_its_rows_are_split_by_the_styles_in_its_metadata(tmp_path, parts, taken, oddpair):
-    asked = ("--corpus", parts, "--embeddings", taken, "--precision", 0.5)
+    asked = ("--corpus", parts, "--embeddings", taken, "--set", "precision=0.5")
     oddpair("split", "style-strict", *asked, "--out", tmp_path / "out")
     manifest = read_manifest(tmp_path / "out" / "splits" / "natural-strict")
     assert 0 < len(manifest) < ROWS

@@ -134,7 +134,7 @@ def test_a_download_goes_the_whole_way(tmp_path, downloads, embedded, unseen, od
         write_manifest(tmp_path / "third", Manifest(name="third", recipe="hand", uids=chosen))
         split = tmp_path / "third"
     else:
-        asked = ("--corpus", corpus, "--embeddings", embedded(kind), "--precision", 0.5)
+        asked = ("--corpus", corpus, "--embeddings", embedded(kind), "--set", "precision=0.5")
         oddpair("split", "style-strict", *asked, "--out", tmp_path / "styles")
         split = tmp_path / "styles" / "splits" / "natural-strict"
     oddpair("verify", split)
@@ -142,7 +142,7 @@ def test_a_download_goes_the_whole_way(tmp_path, downloads, embedded, unseen, od
     caption_of = dict(zip(ours.uids, ours.captions, strict=True))
     found = read_tars(tmp_path / "export")
     assert {uid: caption for uid, (caption, _) in found.items()} == {
-        uid: caption_of[uid] for uid in read_manifest(split).uids
+        uid: caption_of[uid] for uid in read_manifest(split).uids.to_pylist()
     }
     pictures = open_corpus(corpus).find_pictures(found)
     assert {uid: digest for uid, (_, digest) in found.items()} == {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oddpair.errors import Refusal
 from oddpair.files import read_table, write_json, write_table
-from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
+from oddpair.splits.manifest import Claim, Manifest, read_manifest, write_manifest
 
 PLAIN = st.recursive(
     st.none()
@@ -33,6 +33,8 @@ def make_manifest(**changed: Any) -> Manifest:
         "uids": ("a", "b", "c"),
         "parameters": {"precision": 0.98, "quantile": 0.99},
         "provenance": {"encoder": "0" * 64, "seed": 7, "inputs": {"corpus": "1" * 64}},
+        "rules": (("rows of the corpus", 9), ("rows kept", 3)),
+        "statement": (Claim(text="at most 2 % are renditions", values={"bound": 0.02, "n": 149}),),
         "card": (("rows", 3), ("threshold", "0.71"), ("bound", 0.981)),
     }
     return Manifest(**(values | changed))
@@ -87,7 +89,7 @@ def test_a_changed_uid_list_is_refused(tmp_path, uids, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format_version": 2}, "has format version 2, this oddpair reads 1"),
+        ({"format_version": 1}, "has format version 1, this oddpair reads 2"),
         ({"rows": True}, "'rows' is True, needed a whole number"),
         ({"name": "../../other"}, "split name '../../other', needed letters, digits"),
         ({"name": "a\x1b[2J"}, r"split name 'a\\x1b\[2J', needed letters, digits"),
@@ -95,6 +97,14 @@ def test_a_changed_uid_list_is_refused(tmp_path, uids, said):
         ({"uids_sha256": "abc"}, "'uids_sha256' is not 64 hex digits"),
         ({"card": [["rows"]]}, "a row of 'card' is not a label and a value"),
         ({"card": [[1, 2]]}, "a card row is a label and a value"),
+        ({"rules": [["rows"]]}, "a row of 'rules' is not a label and a value"),
+        ({"rules": [["rows", "3"]]}, "a rule is a text and a whole number of rows"),
+        ({"statement": ["sure"]}, "a claim of 'statement' is not a text and its values"),
+        (
+            {"statement": [{"text": "sure", "values": 3}]},
+            "a claim of 'statement' is not a text and its values",
+        ),
+        ({"of": 3}, "'of' is 3, needed text"),
         ({"extra": 1}, "holds an unknown entry 'extra'"),
     ],
 )
@@ -152,6 +162,8 @@ def test_an_empty_split_is_refused(tmp_path):
         ({"parameters": {"threshold": float("nan")}}, "parameters is not plain JSON"),
         ({"parameters": {"sizes": (1, 2)}}, "does not come back from JSON"),
         ({"provenance": {1: "x"}}, "does not come back from JSON"),
+        ({"statement": (Claim(text="a", values={"n": float("inf")}),)}, "statement is not plain JSON"),
+        ({"rules": (("rows", True),)}, "a rule is a text and a whole number of rows"),
         ({"card": (("only a label",),)}, "a card row is a label and a value"),
     ],
 )

@@ -23,7 +23,7 @@ from oddpair.retrieval.counting.mined import MinedWords
 from oddpair.retrieval.mentions.matcher import Overlap
 from oddpair.retrieval.samples import NO_CAPTION, REPEATED
 from oddpair.retrieval.vocabulary_names import BUILT_IN
-from oddpair.splits.recipes import UnseenPairsRecipe
+from oddpair.splits.recipes.unseen_pairs import UnseenPairsRecipe
 
 _TOLD = 5
 

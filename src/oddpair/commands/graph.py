@@ -13,8 +13,8 @@ from oddpair.progress import track
 from oddpair.retrieval.counting.counts_file import mark_made, read_counts, read_meta, verify_counts
 from oddpair.retrieval.counting.pair_file import load_pairs
 from oddpair.retrieval.vocabulary_file import load_vocabulary
-from oddpair.splits.pair_findings import describe_pairs, summarise_pairs
-from oddpair.splits.pair_graph import build_graph
+from oddpair.splits.pairs.findings import describe_pairs, summarise_pairs
+from oddpair.splits.pairs.graph import build_graph
 
 TABLE, ROWS, PAGE, SUMMARY = "graph.parquet", "graph.csv", "graph.html", "summary.json"
 # Test sets of more pairs than this may take seconds to follow through the graph.

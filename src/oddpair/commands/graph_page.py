@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from oddpair import files, html
 from oddpair.commands.counted import label_tagger
 from oddpair.commands.graph_plot import plot_pairs
-from oddpair.splits.pair_findings import (
+from oddpair.splits.pairs.findings import (
     ABSENT,
     BOTH,
     CAVEAT,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oddpair.html_style import GROUP_COLOURS
-from oddpair.splits.pair_findings import ABSENT, NESTED, NOT_COUNTED, SEEN, UNSEEN
+from oddpair.splits.pairs.findings import ABSENT, NESTED, NOT_COUNTED, SEEN, UNSEEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

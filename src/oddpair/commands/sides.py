@@ -23,7 +23,14 @@ class Side:
 
 
 def open_side(
-    path: str, out: Path, *, embeddings: Path | None, model: str, pretrained: str | None, workers: int
+    path: str,
+    out: Path,
+    *,
+    embeddings: Path | None,
+    model: str,
+    pretrained: str | None,
+    workers: int,
+    subset: Path | None = None,
 ) -> Side:
     """Open the embeddings of a corpus; they are made or taken over if missing, and used as they are if given.
 
@@ -34,6 +41,7 @@ def open_side(
         model: The model of the embeddings.
         pretrained: Its weights, for an architecture.
         workers: Processes.
+        subset: DataComp subset file that limits the corpus.
 
     Returns:
         The embeddings, none of them in memory.
@@ -49,7 +57,7 @@ def open_side(
             )
         _need_apart(out, folder)
         return Side(name=folder.name, stored=open_stored(folder), corpus=None)
-    corpus = read_corpus(path)
+    corpus = read_corpus(path, subset)
     folder = embeddings or embeddings_folder(corpus, model, pretrained, beside=out)
     need_folders(corpus, out, folder)
     _need_apart(out, folder)

@@ -13,10 +13,10 @@ from oddpair.retrieval.pictures import decode_picture
 _SIDE = 160
 
 
-def as_thumbnail(data: bytes) -> bytes:
-    """Shrink a picture to 160 pixels on its longer side, as JPEG."""
+def as_thumbnail(data: bytes, side: int = _SIDE) -> bytes:
+    """Shrink a picture to some pixels on its longer side, as JPEG."""
     picture = decode_picture(data)
-    picture.thumbnail((_SIDE, _SIDE))
+    picture.thumbnail((side, side))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -36,7 +36,7 @@ from oddpair.retrieval.counting.counts import Counts
 from oddpair.retrieval.counting.counts_file import read_counts
 from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.manifest import read_manifest
-from oddpair.splits.unseen_pairs import SEEN, UNSEEN, PairTable
+from oddpair.splits.pairs.unseen_pairs import SEEN, UNSEEN, PairTable
 
 STRICT, CONTROL = "natural-strict", "control"
 STYLES = ("natural", *RENDITIONS)
@@ -86,7 +86,7 @@ def _analyse(plan: Plan, out: Path, folder: Path) -> None:
 
 def training_counts(out: Path) -> Counts:
     """Count concepts and pairs in the captions that the scored model was trained on."""
-    members = set(read_manifest(out / "splits" / STRICT).uids)
+    members = set(read_manifest(out / "splits" / STRICT).uids.to_pylist())
     metadata = open_corpus(out / "world" / "corpus").metadata()
     captions = [
         caption

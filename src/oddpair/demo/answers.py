@@ -46,10 +46,11 @@ def say_search(planted: Mapping[str, Any], split: Manifest) -> str:
         split: The natural split.
     """
     found = planted["style"]["natural"]
+    nearest = next(claim.values for claim in split.statement if claim.values["claim"] == "nearest")
     return (
         f"The search took {found['left_by_search']:,} rows out of the natural split: their similarity to a test "
-        f"picture of another style is above {split.parameters['similarity_threshold']:.3f}, the "
-        f"{100 * split.parameters['quantile']:g} % quantile of rows that are natural by hand label. By the world's own "
+        f"picture of another style is above {nearest['threshold']:.3f}, the "
+        f"{100 * nearest['quantile']:g} % quantile of rows that are natural by hand label. By the world's own "
         f"record {found['left_and_wrong']:,} of them are of another style, whose share was "
         f"{show_share(found['wrong_before_search'], 2)} before and is "
         f"{show_share(found['wrong_after_search'], 2)} after."

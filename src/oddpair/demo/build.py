@@ -25,7 +25,7 @@ from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.encoder import reference_folder
 from oddpair.retrieval.mentions.find import find_mentions
-from oddpair.splits.export import export_webdataset
+from oddpair.splits.exports.shards import export_webdataset
 from oddpair.splits.manifest import read_manifest
 
 TESTS = ("natural", "rendition", "pairs")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,17 @@ from oddpair.retrieval.counting.counts_file import read_counts
 from oddpair.retrieval.counting.tags import load_tags
 from oddpair.retrieval.embeddings import load_embeddings
 from oddpair.retrieval.mentions.find import find_mentions
-from oddpair.splits.controls import count_distance, match_concepts, match_size, signatures
+from oddpair.retrieval.stored import open_stored
+from oddpair.splits.curation.controls import count_distance, match_concepts, match_size, signatures
+from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.manifest import Manifest, write_manifest
-from oddpair.splits.pairs_build import PairPictures, find_unseen_pairs, pair_card
-from oddpair.splits.recipes import StyleStrictRecipe, UnseenPairsRecipe
-from oddpair.splits.style import NATURAL, RENDITION
-from oddpair.splits.style_build import TestPictures, build_style_splits
-from oddpair.splits.unseen_pairs import SEEN, UNSEEN, PairTable
+from oddpair.splits.pairs.unseen_pairs import SEEN, UNSEEN, PairTable
+from oddpair.splits.recipe_file import as_parameters
+from oddpair.splits.recipes.style_strict import StyleStrictRecipe
+from oddpair.splits.recipes.unseen_pairs import PairPictures, UnseenPairsRecipe, find_unseen_pairs, pair_card
+from oddpair.splits.styles.manifests import class_list, describe_strict
+from oddpair.splits.styles.scorer import NATURAL, RENDITION
+from oddpair.splits.styles.splits import split_styles
 
 PAIRS_FILE = "pairs.parquet"
 CLASSES_FILE = "classes.parquet"
@@ -57,47 +63,34 @@ def split_world(plan: Plan, out: Path) -> None:
 
 
 def _style_splits(plan: Plan, out: Path, folder: Path, made_from: dict[str, str]) -> list[Manifest]:
-    import pyarrow as pa
-
+    recipe = StyleStrictRecipe(
+        labelled=plan.labelled,
+        precision=plan.precision,
+        seed=plan.seed,
+        natural_tests=(NATURAL,),
+        rendition_tests=(RENDITION,),
+    )
+    inputs = Inputs(
+        corpus=_pictures(out, "corpus"), tests={name: _pictures(out, name) for name in (NATURAL, RENDITION)}
+    )
+    with tempfile.TemporaryDirectory() as work:
+        found = split_styles(recipe, inputs, Path(work))
     corpus = load_embeddings(out / "embeddings" / "corpus")
-    metadata = open_corpus(out / "world" / "corpus").metadata(["style"])
-    recipe = StyleStrictRecipe(labelled=plan.labelled, precision=plan.precision, seed=plan.seed)
-    found = build_style_splits(
-        corpus,
-        metadata["style"].to_pylist(),
-        recipe,
-        tests={
-            style: _test_pictures(out, name)
-            for style, name in ((NATURAL, "natural"), (RENDITION, "rendition"))
-        },
-        provenance=made_from,
-    )
-    files.write_table(
-        folder / CLASSES_FILE,
-        pa.table(
-            {
-                "uid": list(corpus.uids),
-                "class": found.sort.classes.tolist(),
-                "labelled": np.isin(
-                    np.arange(len(corpus.uids)),
-                    np.concatenate([found.sort.fit, found.sort.threshold, found.sort.report]),
-                ),
-                "sorted_natural": found.splits[0].sorted_in,
-                "natural_strict": found.splits[0].keep,
-                "sorted_rendition": found.splits[1].sorted_in,
-                "rendition_strict": found.splits[1].keep,
-            }
-        ),
-    )
-    natural = found.manifests[0]
+    rows = found.sorted.pool.places(corpus.uids)
+    files.write_table(folder / CLASSES_FILE, class_list(found).take(rows))
+    parameters = as_parameters(recipe)
+    manifests = [
+        replace(manifest, parameters=parameters)
+        for manifest in describe_strict(found, {**made_from, **inputs.identify()}, quantile=recipe.quantile)
+    ]
     mentions = find_mentions(build_vocabulary(CONCEPTS), list(corpus.captions))
-    return [*found.manifests, *_controls(plan, natural, corpus.uids, mentions, made_from)]
+    return [*manifests, *_controls(plan, manifests[0], corpus.uids, mentions, made_from)]
 
 
 def _controls(
     plan: Plan, split: Manifest, uids: Sequence[str], mentions: csr_array, made_from: dict[str, str]
 ) -> list[Manifest]:
-    members = set(split.uids)
+    members = set(split.uids.to_pylist())
     rows = np.flatnonzero([uid in members for uid in uids])
     keys = signatures(mentions)
     drawn = {
@@ -132,7 +125,7 @@ def _pair_splits(plan: Plan, out: Path, folder: Path, made_from: dict[str, str])
     corpus = load_embeddings(out / "embeddings" / "corpus")
     tests = load_embeddings(out / "embeddings" / "pairs")
     concepts = open_corpus(out / "world" / "pairs").metadata(["concepts"])["concepts"].to_pylist()
-    recipe = UnseenPairsRecipe()
+    recipe = UnseenPairsRecipe(minimum_count=1)
     table = find_unseen_pairs(
         read_counts(out / "counts", vocabulary),
         nested_pairs(vocabulary),
@@ -164,7 +157,9 @@ def _pictures_of(
     )
 
 
-def _test_pictures(out: Path, name: str) -> TestPictures:
-    found = load_embeddings(out / "embeddings" / name)
-    styles = open_corpus(out / "world" / name).metadata(["style"])["style"].to_pylist()
-    return TestPictures(uids=found.uids, image=found.image, styles=tuple(styles))
+def _pictures(out: Path, name: str) -> Pictures:
+    return Pictures(
+        name=name,
+        corpus=open_corpus(out / "world" / name),
+        stored=open_stored(out / "embeddings" / name),
+    )

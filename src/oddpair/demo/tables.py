@@ -26,7 +26,7 @@ from oddpair.demo.pair_tables import (
 from oddpair.demo.tabulate import NONE, Results, Table
 from oddpair.progress import visible
 from oddpair.splits.manifest import Manifest, read_manifest
-from oddpair.splits.unseen_pairs import PairTable
+from oddpair.splits.pairs.unseen_pairs import PairTable
 
 
 def make_tables(out: Path, results: Results) -> tuple[Table, ...]:
@@ -112,7 +112,7 @@ def describe_split(split: Manifest) -> str:
     parameters = split.parameters
     match split.recipe:
         case "style-strict":
-            return f"{parameters['style']} rows, none too near a test picture of another style"
+            return f"{split.name.removesuffix('-strict')} rows, none too near a test picture of another style"
         case "control":
             return (
                 f"rows in every style, matched with {parameters['control_of']} by {parameters['matched_by']}"

@@ -1,0 +1,1 @@
+"""Mixtures, controls and subsets that a curator draws."""

@@ -1,0 +1,1 @@
+"""Splits in the formats of trainers and of other labs."""

@@ -1,0 +1,1 @@
+"""Labels by hand, and how far people agree."""

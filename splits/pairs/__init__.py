@@ -1,0 +1,1 @@
+"""Which concepts a corpus never shows together, and which samples show them."""

@@ -1,0 +1,1 @@
+"""Objects pasted into pictures, nothing else of which changes."""

@@ -1,0 +1,1 @@
+"""Pairs in bands of PMI, at equal single counts."""

@@ -1,0 +1,1 @@
+"""Which rows are too near to test images."""

@@ -1,0 +1,1 @@
+"""Which rows are natural, which are renditions, and with what certainty."""

@@ -1,0 +1,90 @@
+"""Styles told by an image tower that was trained further on the labelled pictures, as in the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from oddpair import files
+from oddpair.errors import Refusal
+from oddpair.retrieval.corpus import Corpus, fingerprint
+from oddpair.retrieval.fine_tune import FineTuning, score_styles, train_styles
+from oddpair.retrieval.unit_rows import IntArray
+from oddpair.splits.styles.features import StyleFeatures
+from oddpair.splits.styles.scorer import CLASSES, PROBED, Codes, Scores, StyleScorer, need_both
+
+# One of so many labelled rows is kept from training, to say how the others' scores hold up.
+_KEPT = 5
+_AT_ONCE = 1 << 16
+
+
+def fit_fine_tuned(
+    features: StyleFeatures,
+    rows: IntArray,
+    codes: Codes,
+    *,
+    model: str,
+    weights: str | None,
+    tuning: FineTuning,
+    device: str,
+    work: Path,
+) -> StyleScorer:
+    """Train an image tower with a linear head on four fifths of the labelled pictures.
+
+    A score is the log odds of the class.
+
+    Args:
+        features: Of the corpus, with its pictures.
+        rows: The labelled rows, shape ``(n,)``.
+        codes: Their labels, shape ``(n,)``.
+        model: What to begin with: ``reference``, a model folder or an open_clip architecture.
+        weights: Weights of an architecture.
+        tuning: How long and how fast.
+        device: ``cpu`` or ``cuda``.
+        work: Folder for weights and scores; a killed run goes on from it.
+
+    Returns:
+        What scores rows; each set of pictures is looked at once more.
+
+    Raises:
+        Refusal: If there are no pictures, no row is natural, or none is a rendition.
+
+    References:
+        Mayilvahanan et al., In search of forgotten domain generalization, 2024, arXiv:2410.08258.
+    """
+    need_both(codes)
+    corpus = _need_pictures(features)
+    kept = np.random.default_rng(tuning.seed).permutation(len(codes)) % _KEPT == 0
+    uids = features.image.uids(rows)
+    labels = {uid: CLASSES[code] for uid, code, keep in zip(uids, codes, kept, strict=True) if not keep}
+    need_both(codes[~kept])
+    trained = work / "fine-tuned"
+    train_styles(corpus, labels, trained, model=model, pretrained=weights, tuning=tuning, device=device)
+
+    def score(found: StyleFeatures) -> Scores:
+        pictures = _need_pictures(found)
+        folder = work / f"fine-tuned-scores-{files.digest(fingerprint(pictures))[:16]}"
+        given = score_styles(trained, pictures, folder, device=device)
+        columns = [given.classes.index(name) for name in PROBED]
+        scores = np.empty((len(found), len(PROBED)))
+        for start in range(0, len(found), _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(found))
+            scores[start:stop] = given.at(_uids(found, start, stop))[:, columns]
+        return scores
+
+    return StyleScorer(score=score, unseen=score(features)[rows[kept]], codes=codes[kept])
+
+
+def _need_pictures(features: StyleFeatures) -> Corpus:
+    if features.pictures is None or not features.pictures.pictures:
+        raise Refusal(
+            "classifier fine-tune looks at pictures, and only embeddings were given: give the corpus with its pictures, "
+            "or choose another classifier"
+        )
+    return features.pictures
+
+
+def _uids(features: StyleFeatures, start: int, stop: int) -> pa.Array:
+    return pa.array(features.image.uids(np.arange(start, stop)), pa.large_string())

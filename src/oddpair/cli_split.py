@@ -1,0 +1,210 @@
+"""``oddpair split`` and ``verify``: splits from recipes, and whether they are what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from oddpair.cli_options import AS_JSON, EMBEDDINGS, OUT, PRETRAINED, SUBSET, TAGS, WORKERS, tell
+from oddpair.errors import Refusal
+
+_CORPUS = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus", help="Folder, URL or list of shards, as for oddpair embed; or a folder of embeddings."
+    ),
+]
+_TESTS = Annotated[
+    list[str] | None, typer.Option("--tests", help="A test set, as NAME=PATH or PATH; may be repeated.")
+]
+_REFERENCE = Annotated[
+    str | None, typer.Option(help="Set that the corpus may be as near to the test sets as: like --corpus.")
+]
+_POOLS = Annotated[
+    list[str] | None,
+    typer.Option("--pool", help="A split or corpus to mix, as NAME=PATH or PATH; may be repeated."),
+]
+_LABELS = Annotated[
+    str | None, typer.Option(help="Hand labels, as oddpair label wrote them, or a table of uid and label.")
+]
+_COUNTS = Annotated[
+    str | None, typer.Option(help="Folder that oddpair count --postings wrote for the corpus.")
+]
+_VOCABULARY = Annotated[
+    list[str] | None, typer.Option(help="File of concepts, or imagenet, coco, voc; may be repeated.")
+]
+_MODEL = Annotated[
+    str | None,
+    typer.Option(help="'reference' (the default), a model folder, or an open_clip architecture."),
+]
+
+
+def split(
+    recipe: Annotated[
+        str, typer.Argument(help="A kind of recipe, a YAML file, or the folder of a split to make again.")
+    ],
+    out: OUT,
+    corpus: _CORPUS = None,
+    tests: _TESTS = None,
+    reference: _REFERENCE = None,
+    pool: _POOLS = None,
+    labels: _LABELS = None,
+    tags: TAGS = None,
+    counts: _COUNTS = None,
+    vocabulary: _VOCABULARY = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE for a key of the recipe; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Print what the splits would hold, and write none.")] = False,
+    model: _MODEL = None,
+    pretrained: PRETRAINED = None,
+    embeddings: EMBEDDINGS = None,
+    subset: SUBSET = None,
+    workers: WORKERS = 2,
+    as_json: AS_JSON = False,
+) -> None:
+    """Make the splits of a recipe: manifests with what they guarantee, and a page that shows them."""
+    from oddpair.commands.given import merge_given, read_sources
+    from oddpair.commands.split import SPLITS, count_lines, split_corpus, try_split
+    from oddpair.commands.split_page import CARD_FILE
+    from oddpair.splits.manifest import as_json_value
+    from oddpair.splits.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe, _read_settings(settings or []))
+    given = _given(
+        corpus,
+        tests,
+        reference,
+        pool,
+        labels,
+        tags,
+        counts,
+        vocabulary,
+        model,
+        pretrained,
+        embeddings,
+        subset,
+    )
+    given = merge_given(given, loaded.inputs)
+    if loaded.made is not None:
+        given = merge_given(given, read_sources(Path(recipe)))
+    made = (try_split if dry_run else split_corpus)(loaded, given, out, workers=workers)
+    if as_json:
+        page = None if dry_run else str(out / SPLITS / CARD_FILE)
+        tell(_as_json({"splits": [as_json_value(manifest) for manifest in made], "page": page}))
+        return
+    for manifest in made:
+        tell(f"{manifest.name}: {len(manifest):,} rows")
+        for claim in manifest.statement:
+            tell(f"    {claim.text}")
+        for label, value in (*manifest.rules, *manifest.card):
+            tell(f"    {label}: {value:,}" if isinstance(value, int) else f"    {label}: {value}")
+    for name, lines in {} if dry_run else count_lines(out).items():
+        tell(f"{name}: {lines:,} lines")
+    tell("nothing was written" if dry_run else f"page: {out / SPLITS / CARD_FILE}")
+
+
+def verify(
+    split: Annotated[Path, typer.Argument(help="Folder of a split's manifest.")],
+    corpus: _CORPUS = None,
+    tests: _TESTS = None,
+    reference: _REFERENCE = None,
+    pool: _POOLS = None,
+    labels: _LABELS = None,
+    tags: TAGS = None,
+    counts: _COUNTS = None,
+    vocabulary: _VOCABULARY = None,
+    model: _MODEL = None,
+    pretrained: PRETRAINED = None,
+    embeddings: EMBEDDINGS = None,
+    subset: SUBSET = None,
+    workers: WORKERS = 2,
+    as_json: AS_JSON = False,
+) -> None:
+    """Compute what a split guarantees again, from its corpus and its rows alone; refuse one that does not hold."""
+    from oddpair.commands.verify import verify_split
+
+    given = _given(
+        corpus,
+        tests,
+        reference,
+        pool,
+        labels,
+        tags,
+        counts,
+        vocabulary,
+        model,
+        pretrained,
+        embeddings,
+        subset,
+    )
+    manifest, checks = verify_split(split, given, workers=workers)
+    if as_json:
+        claims = [{"text": check.text, "holds": check.holds, "found": check.found} for check in checks]
+        tell(_as_json({"name": manifest.name, "uids_sha256": manifest.uids_sha256, "claims": claims}))
+    else:
+        tell(
+            f"{manifest.name}: {len(manifest):,} rows, uids sha256 {manifest.uids_sha256}: as its manifest says"
+        )
+        for check in checks:
+            tell(f"    {'holds' if check.holds else 'DOES NOT HOLD'}: {check.text} ({check.found})")
+    broken = [check for check in checks if not check.holds]
+    if broken:
+        raise Refusal(
+            f"{split}: {broken[0].text}: {broken[0].found}; make the split again, or give the inputs it was made from"
+        )
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)
+
+
+def _given(
+    corpus: str | None,
+    tests: list[str] | None,
+    reference: str | None,
+    pool: list[str] | None,
+    labels: str | None,
+    tags: Path | None,
+    counts: str | None,
+    vocabulary: list[str] | None,
+    model: str | None,
+    pretrained: str | None,
+    embeddings: Path | None,
+    subset: Path | None,
+) -> Any:
+    from oddpair.commands.given import Given, read_named
+
+    return Given(
+        corpus=corpus,
+        subset=None if subset is None else str(subset),
+        embeddings=None if embeddings is None else str(embeddings),
+        tests=read_named(tests or [], "--tests"),
+        reference=reference,
+        pools=read_named(pool or [], "--pool"),
+        labels=labels,
+        tags=None if tags is None else str(tags),
+        counts=counts,
+        vocabulary=tuple(vocabulary or ()),
+        model=model,
+        pretrained=pretrained,
+    )
+
+
+def _read_settings(values: list[str]) -> dict[str, Any]:
+    import yaml
+
+    found = {}
+    for value in values:
+        key, sign, text = value.partition("=")
+        if not sign:
+            raise Refusal(f"--set {value}: KEY=VALUE was expected")
+        try:
+            found[key.replace("-", "_")] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise Refusal(f"--set {value}: {str(error).splitlines()[0]}") from error
+    return found
