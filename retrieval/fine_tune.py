@@ -36,6 +36,7 @@ from oddpair.retrieval.style_tower import (
     read_tower,
     write_tower,
 )
+from oddpair.retrieval.uid_order import find_uids
 
 if TYPE_CHECKING:
     import torch
@@ -119,11 +120,11 @@ class StyleScores:
         Raises:
             Refusal: If one of them was not scored.
         """
-        places = pc.index_in(uids.cast(pa.large_string()), value_set=self.uids)
-        if places.null_count:
-            lost = uids[pc.index(pc.is_null(places), True).as_py()].as_py()
+        places = find_uids(self.uids, uids.cast(pa.large_string()))
+        if (places < 0).any():
+            lost = uids[int(np.argmax(places < 0))].as_py()
             raise Refusal(f"uid {lost} has no style score: give the corpus whose pictures were scored")
-        found: NDArray[np.float32] = self.scores[places.to_numpy()]
+        found: NDArray[np.float32] = self.scores[places]
         return found
 
 

@@ -7,6 +7,7 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -29,6 +30,7 @@ _BYTES_HELD = 256 << 20
 # Where rows are read in order, those that follow are asked for ahead, so that the disk works while the processor does.
 _BYTES_AHEAD = 16 << 20
 _IN_ORDER = 256 << 10
+_READ_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +187,10 @@ def read_uids(stored: StoredRows) -> pa.Array:
     """
     shards = range(len(stored.sizes))[stored.first : stored.last]
     paths = {shard: part_path(stored.folder, "metadata", shard, len(stored.sizes)) for shard in shards}
-    columns = [_read_column(path, "uid", stored.sizes[shard]) for shard, path in paths.items()]
+    with ThreadPoolExecutor(_READ_AT_ONCE) as threads:
+        columns = list(
+            threads.map(lambda shard: _read_column(paths[shard], "uid", stored.sizes[shard]), shards)
+        )
     # 32 bits of offsets are too few for the letters of all shards together.
     chunks = [chunk.cast(pa.large_string()) for column in columns for chunk in column.chunks]
     return pa.chunked_array(chunks, pa.large_string()).combine_chunks()

@@ -31,8 +31,8 @@ def sort_uids(uids: pa.Array) -> tuple[pa.Array, IntArray]:
         return uids.take(pa.array(order)), order
     order = _order(letters)
     size, width = letters.shape
-    # As whole pieces, which is three times as fast as Arrow's own gathering of texts.
-    ordered = letters.view(f"V{width}").reshape(size)[order]
+    # As whole pieces, which is many times as fast as Arrow's own gathering of texts.
+    ordered = letters.take(order, axis=0)
     ends = np.arange(size + 1, dtype=np.int64) * width
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(ordered)]
     return pa.Array.from_buffers(pa.large_string(), size, buffers), order
@@ -58,15 +58,20 @@ def find_uids(ordered: pa.Array, wanted: pa.Array) -> IntArray:
         return places
     width = f"S{letters.shape[1]}"
     known, keys = letters.view(width).reshape(-1), asked.view(width).reshape(-1)
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.where(known[places] == keys, places, -1)
+    # Numbers are found faster than texts, and where the first letters are shared, only some of the texts are left.
+    places = np.searchsorted(_words(letters, 0), _words(asked, 0))
+    places = np.minimum(places, len(known) - 1)
+    missed = np.flatnonzero(known[places] != keys)
+    places[missed] = np.minimum(np.searchsorted(known, keys[missed]), len(known) - 1)
+    places[missed[known[places[missed]] != keys[missed]]] = -1
+    return places
 
 
 def _order(letters: NDArray[np.uint8]) -> IntArray:
     words = _words(letters, 0)
-    order: IntArray = np.argsort(words).astype(np.int64)
+    order: IntArray = np.argsort(words).astype(np.int64, copy=False)
     # Places whose uid is not yet told apart from a neighbour's, and a number for each run of equal ones.
-    places, runs = _find_ties(words[order], np.zeros(len(words), dtype=np.int64), np.arange(len(words)))
+    places, runs = _find_ties(words[order], np.broadcast_to(np.int64(0), len(words)))
     for start in range(_WORD, letters.shape[1] + _WORD, _WORD):
         if not len(places):
             break
@@ -74,7 +79,8 @@ def _order(letters: NDArray[np.uint8]) -> IntArray:
         words = _words(letters[rows], start)
         inside = np.lexsort((rows, words, runs))
         order[places] = rows[inside]
-        places, runs = _find_ties(words[inside], runs[inside], places)
+        tied, runs = _find_ties(words[inside], runs[inside])
+        places = places[tied]
     return order
 
 
@@ -98,9 +104,9 @@ def _words(letters: NDArray[np.uint8], start: int) -> NDArray[np.uint64]:
     return np.ascontiguousarray(part).view(">u8").reshape(-1).astype(np.uint64)
 
 
-def _find_ties(words: NDArray[np.uint64], runs: IntArray, places: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the places that share run and word with a neighbour, and a new number for each such run."""
+def _find_ties(words: NDArray[np.uint64], runs: IntArray) -> tuple[IntArray, IntArray]:
+    """Return where run and word are shared with a neighbour, and a new number for each such run."""
     same = (words[1:] == words[:-1]) & (runs[1:] == runs[:-1])
-    tied = np.concatenate([same, [False]]) | np.concatenate([[False], same])
-    number = np.cumsum(np.concatenate([[True], ~same]))
-    return places[tied], number[tied]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    starts = ~same[np.maximum(tied - 1, 0)] | (tied == 0)
+    return tied, np.cumsum(starts)

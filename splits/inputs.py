@@ -13,7 +13,7 @@ from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.corpus import Corpus, fingerprint
 from oddpair.retrieval.stored import StoredRows
 from oddpair.splits.labelling.labels import identify_labels
-from oddpair.splits.manifest import Manifest
+from oddpair.splits.manifest import CORPUS, Manifest
 
 PATHS = ("labels", "tags", "counts")
 
@@ -72,6 +72,7 @@ class Inputs:
         tags: Image tags of the corpus, as ``oddpair tag`` or another tagger wrote them.
         counts: Folder that ``oddpair count --postings`` wrote for the corpus.
         vocabulary: Concepts.
+        shown: Concepts for the page of the splits, which change no split.
         workers: Processes; results do not depend on them.
     """
 
@@ -83,7 +84,10 @@ class Inputs:
     tags: Path | None = None
     counts: Path | None = None
     vocabulary: Vocabulary | None = None
+    shown: Vocabulary | None = None
     workers: int = 1
+    # Of files that are read whole to be hashed, and asked for more than once.
+    _identity: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def need_corpus(self) -> Pictures:
         """Return the corpus; a recipe that says that it needs one always has one."""
@@ -93,6 +97,8 @@ class Inputs:
 
     def identify(self) -> dict[str, Any]:
         """Return hashes of everything given, for manifests: the same on every machine, with no path in them."""
+        if self._identity:
+            return dict(self._identity)
         found: dict[str, Any] = {}
         if self.corpus is not None:
             found |= self.corpus.identify()
@@ -102,13 +108,31 @@ class Inputs:
             found["reference"] = self.reference.identify()
         if self.pools:
             found["pools"] = {name: self.pools[name].uids_sha256 for name in sorted(self.pools)}
+            corpora = {name: find_pool_corpus(self.pools[name]) for name in sorted(self.pools)}
+            if any(corpora.values()):
+                found["pool_corpora"] = {name: corpus for name, corpus in corpora.items() if corpus}
         for name in PATHS:
             path: Path | None = getattr(self, name)
             if path is not None:
                 found[name] = _identify_path(path)
         if self.vocabulary is not None:
             found["vocabulary"] = self.vocabulary.sha256
+        self._identity.update(found)
         return found
+
+
+def find_pool_corpus(pool: Manifest) -> str:
+    """Return the fingerprint of the set that a pool's uids are of, ``""`` where its manifest does not tell.
+
+    >>> find_pool_corpus(Manifest(name="a", recipe="whole", uids=["x"], provenance={"corpus": "1234"}))
+    '1234'
+    """
+    told = pool.provenance
+    corpora = told.get("pool_corpora", {})
+    if pool.of == CORPUS:
+        # A mix is of the one corpus of its pools.
+        return str(told.get("corpus") or next(iter(corpora.values()), ""))
+    return str(told.get("tests", {}).get(pool.of, {}).get("corpus") or corpora.get(pool.of, ""))
 
 
 def _identify_path(path: Path) -> str:

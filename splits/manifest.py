@@ -101,6 +101,9 @@ class Manifest:
         found = _disorder(self.uids)
         if found:
             raise ValueError(f"split {self.name!r}: {found}")
+        broken = pc.index(pc.match_substring(self.uids, "\n"), True).as_py()
+        if broken >= 0:
+            raise ValueError(f"split {self.name!r}: uid {self.uids[broken].as_py()!r} is not one line")
         rows = [list(row) for row in self.card]
         rules = [list(rule) for rule in self.rules]
         statement = [[claim.text, claim.values] for claim in self.statement]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.vocabulary_names import BUILT_IN
 from oddpair.splits.built import Built, Check
 from oddpair.splits.inputs import Inputs
 from oddpair.splits.manifest import MANIFEST_FILE, Manifest, read_manifest
@@ -30,6 +31,7 @@ from oddpair.splits.recipes import (
 SHIPPED = Path(__file__).resolve().parent / "recipes"
 GIVEN = ("corpus", "embeddings", "tests", "reference", "pools", "labels", "tags", "counts", "vocabulary")
 _NAMED = ("tests", "pools")
+_LONGEST_TOLD = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def load_recipe(name: str, changes: Mapping[str, Any]) -> Loaded:
     >>> load_recipe("unseen-pairs", {"neighbours": 10}).recipe.neighbours
     10
     """
-    if (Path(name) / MANIFEST_FILE).is_file():
+    if _is_file(Path(name) / MANIFEST_FILE):
         made = read_manifest(Path(name))
         where, named, read = str(Path(name) / MANIFEST_FILE), made.recipe, dict(made.parameters)
         inputs: dict[str, Any] = {}
@@ -142,6 +144,23 @@ def load_recipe(name: str, changes: Mapping[str, Any]) -> Loaded:
     return Loaded(kind=named, recipe=recipe, inputs=inputs, made=made)
 
 
+def carry_out(loaded: Loaded, inputs: Inputs, work: Path) -> Built:
+    """Carry out a recipe, and put all of its settings into the manifests of its splits.
+
+    Args:
+        loaded: The recipe.
+        inputs: What it is given.
+        work: Folder for what a killed run goes on from.
+
+    Returns:
+        What it made.
+    """
+    built = KINDS[loaded.kind].build(loaded.recipe, inputs, work)
+    parameters = as_parameters(loaded.recipe)
+    splits = tuple(replace(manifest, parameters=parameters) for manifest in built.splits)
+    return replace(built, splits=splits)
+
+
 def as_parameters(recipe: Any) -> dict[str, Any]:
     """Return all settings of a recipe as JSON values, for the manifests of its splits: they make it again."""
     return {item.name: _plain(getattr(recipe, item.name)) for item in fields(recipe)}
@@ -150,13 +169,13 @@ def as_parameters(recipe: Any) -> dict[str, Any]:
 def _read(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     import yaml
 
-    if not path.is_file():
+    if not _is_file(path):
         raise Refusal(
-            f"no recipe '{path}': give a YAML file, the folder of a split, or one of {', '.join(KINDS)}"
+            f"no recipe '{str(path)[:_LONGEST_TOLD]}': give a YAML file, the folder of a split, or one of {', '.join(KINDS)}"
         )
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Refusal(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(read, dict):
         raise Refusal(f"{path}: 'recipe' must be one of {', '.join(KINDS)}")
@@ -166,6 +185,13 @@ def _read(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         read,
         _read_inputs(path, read.pop("inputs", None) or {}),
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file has
+        return False
 
 
 def _read_inputs(path: Path, given: Any) -> dict[str, Any]:
@@ -180,6 +206,11 @@ def _read_inputs(path: Path, given: Any) -> dict[str, Any]:
             if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
                 raise Refusal(f"{path}: {key} is {value!r}, a path for each name was expected")
             found[key] = {str(name): _resolve(path, part) for name, part in value.items()}
+        elif key == "vocabulary":
+            several = [value] if isinstance(value, str) else value
+            if not isinstance(several, list) or not all(isinstance(part, str) for part in several):
+                raise Refusal(f"{path}: vocabulary is {value!r}, a path or list of paths was expected")
+            found[key] = [part if part in BUILT_IN else _resolve(path, part) for part in several]
         elif isinstance(value, str):
             found[key] = _resolve(path, value)
         else:

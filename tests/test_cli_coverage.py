@@ -70,7 +70,8 @@ def test_what_is_left_is_told_and_written(place, tmp_path):
     assert lost == [f"{number:032x}" for number in (3, 4, 7)]
     left = read_manifest(out / "splits" / "some")
     assert left.uids.to_pylist() == [f"{number:032x}" for number in LEFT]
-    assert left.statement[0].text == "5 of the 8 rows of split some are left in this copy"
+    assert left.statement == ()
+    assert left.card == (("rows of split some that are left in this copy", "5 of 8"),)
     before = files_in(out)
     assert run("coverage", place / "some", place / "copy", "--out", out)[0] == 0
     assert files_in(out) == before
@@ -135,3 +136,20 @@ def test_options_that_cannot_be_followed_are_refused(place, tmp_path, options, e
     assert status == 2
     assert expected in line
     assert files_in(tmp_path / "out") == {}
+
+
+def test_a_column_that_is_not_there_is_refused_before_the_copy_is_searched(place, tmp_path, monkeypatch):
+    def fail(*_):
+        raise AssertionError("the copy was searched")
+
+    monkeypatch.setattr("oddpair.commands.coverage.cover", fail)
+    options = ("--column", "nope", "--original", place / "corpus", "--out", tmp_path / "out")
+    status, line = run("coverage", place / "some", place / "copy", *options)
+    assert status == 2
+    assert "has no column 'nope'" in line
+
+
+def test_a_copy_that_lists_no_failed_row_is_not_said_to_have_all_that_it_lists(place, tmp_path):
+    said = run("coverage", place / "some", place / "copy", "--out", tmp_path / "out")[1]
+    assert "the copy lists no failed row: what it lacks may have rotted or never been asked for" in said
+    assert "100.0%" not in said

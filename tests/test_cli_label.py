@@ -100,7 +100,9 @@ def test_a_larger_sample_by_class_is_added_to_what_was_labelled(drawn, out, labe
         ("random", 20, 4), ("random", 30, 4), ("by-class", 12, 0),
     ]  # fmt: skip
     assert len(drawn_at_random(out)) == 30
-    assert sorted(set(read_labels_table(out).drawn.values())) == ["enriched", "random"]
+    ways = read_labels_table(out).drawn
+    assert ways is not None
+    assert sorted(set(ways.values())) == ["enriched", "random"]
     # The rows that were drawn are groups for a draw as well, and those of a split a list to draw from.
     uids = sorted(read_labels(out))
     write_manifest(tmp_path / "split", Manifest(name="split", recipe="by_hand", uids=uids[:7]))

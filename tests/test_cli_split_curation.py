@@ -70,7 +70,7 @@ def test_a_split_is_made_told_shown_and_verified(made):
     assert manifest.uids_sha256 in page
     code, told = run("verify", folder, "--workers", 1)
     assert code == 0, told
-    assert told.count("holds: ") == 1 + len(manifest.statement)
+    assert told.count("holds: ") == 2 + len(manifest.statement)
     assert "DOES NOT HOLD" not in told
 
 
@@ -108,6 +108,6 @@ def test_a_split_is_made_again_from_its_folder_to_the_same_bytes(made, tmp_path)
 def test_an_input_that_is_of_no_use_is_refused(world, tmp_path):
     for kind, option in (("balanced", "--tests"), ("prototypes", "--labels"), ("importance", "--reference")):
         code, line = run(
-            "split", kind, *options(world, kind), option, world / "corpus", "--out", tmp_path / "x"
+            "split", kind, *options(world, kind), option, world / "labels", "--out", tmp_path / "x"
         )
         assert (code, line) == (2, f"{option}: a recipe of kind {kind} makes no use of it: leave it out")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.command import files_in, run
 
-from oddpair.retrieval.corpus import open_corpus
+from oddpair.retrieval.corpus import fingerprint, open_corpus
 from oddpair.splits.manifest import Manifest, as_uids, read_manifest, write_manifest
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -75,7 +75,7 @@ def test_a_grid_of_mixtures_is_made_verified_and_made_again(pools, recipe_file, 
     assert made == sorted(f"mix-{n}-rendition-{ratio}" for n in (20, 40) for ratio in ("0", "0.25", "0.5"))
     split = out / "splits" / "mix-40-rendition-0.25"
     code, said = run("verify", split)
-    assert (code, said.count("holds: ")) == (0, 2), said
+    assert (code, said.count("holds: ")) == (0, 3), said
     assert_remade(split, tmp_path)
     before = files_in(out)
     assert run("split", path, "--out", out)[0] == 0
@@ -155,9 +155,17 @@ def test_sources_are_mixed_from_whole_corpora(drawn, tmp_path):
         ("all-40", "all-40.drawn", 20),
         ("all-40", "all-40.web", 20),
     ]
+    code, line = run("split", "mixture", *as_options(pools), "--out", tmp_path / "mixed")
+    assert (code, "pools 'drawn' and 'web' are of different sets" in line) == (2, True), line
     split = out / "splits" / "all-40.web"
+    assert read_manifest(split).provenance["pool_corpora"] == {
+        name: fingerprint(open_corpus(path)) for name, path in pools.items()
+    }
+    code, line = run("export", split, "--out", tmp_path / "shards")
+    assert code == 2
+    assert line == f"{split} was drawn from pools, which are not looked up: name its corpus with --corpus"
     code, said = run("verify", split)
-    assert (code, said.count("holds: ")) == (0, 3), said
+    assert (code, said.count("holds: ")) == (0, 4), said
     assert_remade(split, tmp_path)
     forge(split, open_corpus(drawn).metadata()["uid"][0].as_py())
     code, line = run("verify", split)

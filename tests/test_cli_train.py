@@ -71,12 +71,18 @@ def test_repeats_of_a_subset_file_count_and_a_number_that_is_given_stays(drawn, 
         (("--epochs", "1"), "--train-data is not among the arguments of the trainer"),
         (("--train-data", "list.csv"), "--train-data list.csv is no list of .tar shards"),
         (("--train-data", "a.tar", "--dataset-type", "csv"), "is no list of .tar shards"),
+        (("--train-data", "x"), "--train-data x is no list of .tar shards that open_clip can read"),
+        (
+            ("--train-data", "{0..1.tar"),
+            "--train-data {0..1.tar is no list of .tar shards that open_clip can",
+        ),
     ],
 )
 def test_data_that_would_not_be_filtered_is_refused(split, told, arguments, expected):
     status, line = run("train", split, "--", *arguments)
     assert status == 2
     assert expected in line
+    assert len(line.splitlines()) == 1
     assert not told
 
 

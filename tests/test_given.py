@@ -18,6 +18,25 @@ def test_a_name_that_could_not_name_a_split_is_refused_and_one_taken_from_a_path
         read_named(["my set=data"], "--tests")
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("val=", "'val=' names no path"), ("corpus=x", "'corpus' is what the rows of the corpus are of")],
+)
+def test_a_set_without_a_path_or_with_the_name_of_the_corpus_is_refused(value, said):
+    with pytest.raises(Refusal, match=said):
+        read_named([value], "--tests")
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"corpus": 3}', '{"tests": ["a"]}', '{"nothing": "a"}'])
+def test_sources_that_are_none_are_refused_and_addresses_in_them_are_not_opened(tmp_path, text):
+    path = tmp_path / "sources.json"
+    path.write_text(text)
+    with pytest.raises(Refusal, match="does not say where inputs are: delete it"):
+        read_sources(tmp_path / "splits" / "kept")
+    path.write_text('{"corpus": "s3://bucket/corpus", "labels": "/tmp/labels"}')
+    assert read_sources(tmp_path / "splits" / "kept") == {"labels": "/tmp/labels"}
+
+
 def test_two_sets_of_one_name_are_refused():
     with pytest.raises(Refusal, match="--tests: two sets are named 'val': give each a name, NAME=PATH"):
         read_named(["a/val", "b/val"], "--tests")

@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 from tests.label_client import labelling
 
+from oddpair import files
 from oddpair.commands import label_pictures
+from oddpair.commands.label import report_labels
 from oddpair.commands.label_pictures import Pictures
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.pictures import BadPicture
-from oddpair.splits.labelling.labels import read_labels, read_looks
+from oddpair.splits.labelling.labels import read_folder, read_labels, read_labels_table, read_looks
 
 HOSTILE = '<script>alert(1)</script> &amp; =cmd|x \x1b[2J \u202etxet\u2066 "quoted"'
 
@@ -65,6 +67,20 @@ def test_what_is_left_without_a_label_comes_back_at_the_end(drawn, out):
         assert [item["uid"] for item in after][-1] == page[0]["uid"]
         client.label(after, "natural")
         assert client.page(4)["items"] == []
+
+
+def test_what_was_passed_over_and_not_labelled_later_is_told_in_every_table(drawn, out):
+    with labelling(drawn, out, sample=6, recheck=0) as client:
+        page = client.page(4)["items"]
+        client.label(page[2:], "natural")
+        after = client.page(4, [item["entry"] for item in page[:2]])["items"]
+        assert read_labels_table(out).left_open() == {item["uid"]: "random" for item in page[:2]}
+        client.label([item for item in after if item["uid"] != page[0]["uid"]], "natural")
+    report_labels(out)
+    for path in (out, out / "labels.parquet"):
+        found = read_labels_table(path)
+        assert found.left_open() == {page[0]["uid"]: "random"}
+        assert found.origin.corpus == files.read_json(out / "plan.json")["corpus"]
 
 
 def test_undo_takes_back_a_whole_step_and_shows_it_next(drawn, out):
@@ -168,6 +184,8 @@ def test_a_picture_that_cannot_be_shown_is_said_to_be_so_and_not_asked_for_again
         page = client.page(4)
         assert (page["unseen"], page["left"]) == (1, 3)
         assert "u0" not in {item["uid"] for item in page["items"]}
+        client.session.end()
+    assert read_folder(out).left_open() == {"u0": "random"}
 
 
 @pytest.fixture
@@ -237,6 +255,7 @@ def test_a_full_disk_is_told_and_nothing_counts_as_saved(drawn, out, monkeypatch
         ("GET", "/TOKEN/../label.py", {}, 404),
         ("GET", "/TOKEN/label.py", {}, 404),
         ("GET", "/TOKEN/small/5", {}, 404),
+        ("GET", "/TOKEN/small/" + "5" * 5000, {}, 404),
         ("GET", "/TOKEN/small/-1", {}, 404),
         ("GET", "/TOKEN/small/", {}, 404),
         ("GET", "/TOKEN/small/0/../../x", {}, 404),
@@ -258,6 +277,7 @@ def test_a_full_disk_is_told_and_nothing_counts_as_saved(drawn, out, monkeypatch
         ("POST", "/wrong/label", {"Content-Type": "application/json"}, 404),
         ("POST", "/TOKEN/label", {"Content-Type": "application/json", "Content-Length": "9999999"}, 413),
         ("POST", "/TOKEN/label", {"Content-Type": "application/json", "Content-Length": "x"}, 413),
+        ("POST", "/TOKEN/label", {"Content-Type": "application/json", "Content-Length": "9" * 5000}, 413),
         ("POST", "/TOKEN/label", {"Content-Type": "application/json"}, 400),
     ],
 )

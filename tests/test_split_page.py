@@ -76,7 +76,7 @@ def test_pictures_and_concepts_of_the_corpus_are_shown(tmp_path, write_folder, n
     uids = [uid for batch in corpus.batches() for uid in batch.table["uid"].to_pylist()]
     cats = Manifest(name="cats", recipe="unseen-pairs", uids=sorted(uids[::2]))
     inputs = Inputs(
-        corpus=Pictures(name="corpus", corpus=corpus), vocabulary=build_vocabulary(["cat", "dog", "cow"])
+        corpus=Pictures(name="corpus", corpus=corpus), shown=build_vocabulary(["cat", "dog", "cow"])
     )
     text = page_of(tmp_path / "card.html", Built(splits=(cats,)), inputs)
     assert len(re.findall("data:image/jpeg", text)) == 3

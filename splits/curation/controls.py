@@ -14,12 +14,8 @@ from scipy.sparse import csr_array
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.unit_rows import IntArray
+from oddpair.splits.curation.selection import mix
 from oddpair.splits.manifest import as_uids
-
-# The constants of SplitMix64, which spreads small numbers evenly over 64 bits.
-_STEP, _FIRST, _SECOND = (
-    np.uint64(value) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,11 +215,8 @@ def _number_sets(ends: IntArray, concepts: IntArray, salt: int) -> IntArray | No
 
 
 def _scatter(concepts: IntArray, salt: int) -> NDArray[np.uint64]:
-    """Return the output of SplitMix64 for each concept, of another stream for another salt."""
-    mixed = (concepts.astype(np.uint64) + np.uint64(1 + (salt << 32))) * _STEP
-    for shift, factor in ((30, _FIRST), (27, _SECOND)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * factor
-    return mixed ^ (mixed >> np.uint64(31))
+    """Return 64 bits for each concept, others for another salt."""
+    return mix(concepts.astype(np.uint64) + np.uint64(salt << 32))
 
 
 def _by_uid(uids: pa.Array | Iterable[str]) -> IntArray:

@@ -13,22 +13,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from oddpair import stages
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.counting.count_shards import VOCABULARY
 from oddpair.retrieval.counting.counts import Counts
-from oddpair.retrieval.counting.counts_file import read_counts, read_meta
+from oddpair.retrieval.counting.counts_file import read_counts, read_meta, verify_counts
 from oddpair.retrieval.mentions.matcher import Matcher
 from oddpair.retrieval.samples import Bad
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.retrieval.vocabulary_file import load_vocabulary
 from oddpair.retrieval.words import normalise
 from oddpair.splits.manifest import as_uids
+from oddpair.splits.pool import pool_of_uids
 
 CountKind = Literal["text", "image", "joint"]
 ConceptFrom = Literal["column", "folder", "caption"]
 _WHERE = {"text": "captions", "image": "images", "joint": "rows, in caption and image,"}
-_VOCABULARY = "vocabulary.txt"
+_FILES = ("counts.parquet", "nested.parquet", "pairs.parquet", "meta.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +108,10 @@ def read_tail(folder: Path, given: Vocabulary | None, *, size: int, kind: CountK
         kind: By which counts.
 
     Raises:
-        Refusal: If the counts do not have them.
+        Refusal: If the counts do not have them, are not finished, or have changed since they were made.
     """
+    kept = given is None and (folder / VOCABULARY).is_file()
+    verify_counts(folder, (*_FILES, *((VOCABULARY,) if kept else ())))
     counts = read_counts(folder)
     vocabulary = given or _load_counted(folder)
     values = _column_of(counts, kind, folder)
@@ -163,26 +168,29 @@ def find_candidates(corpus: Corpus, tail: Tail, *, concept_from: ConceptFrom, co
     concepts: defaultdict[str, set[int]] = defaultdict(set)
     shards: defaultdict[str, set[str]] = defaultdict(set)
     bad: list[Bad] = []
-    seen = 0
+    seen: list[pa.Array] = []
     for uids, shard, found, damaged in _read_concepts(corpus, tail, concept_from, column):
-        seen += len(uids)
+        seen.append(as_uids(uids))
         bad.extend(damaged)
-        for uid, here in zip(uids, found, strict=True):
-            concepts[uid].update(here)
-            if here:
-                shards[shard].add(uid)
+        # Of all other rows, which may be nearly all, nothing but the uid is held.
+        for place in (place for place, here in enumerate(found) if here):
+            uid = uids[place].as_py()
+            concepts[uid].update(found[place])
+            shards[shard].add(uid)
     chosen = sorted(uid for uid, here in concepts.items() if len(here) == 1)
     several = sum(len(here) > 1 for here in concepts.values())
     kept = set(chosen)
+    rows = sum(map(len, seen))
+    distinct = len(pool_of_uids(pa.chunked_array(seen, pa.large_string())))
     return Candidates(
         uids=as_uids(chosen),
         concepts=np.array([next(iter(concepts[uid])) for uid in chosen], np.int64),
         shards={shard: left for shard, here in sorted(shards.items()) if (left := here & kept)},
         rules=(
-            ("rows of the set", seen + sum(line.rows for line in bad)),
+            ("rows of the set", rows + sum(line.rows for line in bad)),
             ("damaged", sum(line.rows for line in bad)),
-            ("with the uid of another row", seen - len(concepts)),
-            ("show no concept of the tail", len(concepts) - len(chosen) - several),
+            ("with the uid of another row", rows - distinct),
+            ("show no concept of the tail", distinct - len(chosen) - several),
             ("show several of them", several),
         ),
         bad=tuple(bad),
@@ -233,12 +241,15 @@ def can_recount(folder: Path, kind: CountKind) -> bool:
     return kind == "text" and read_meta(folder)["counting"] == {"rules": "mentions", "overlap": "all"}
 
 
+def counted_corpus(folder: Path) -> str:
+    """Return the fingerprint of the corpus that counts were made of, ``""`` where it is not recorded."""
+    return str((stages.made_from(folder) or {}).get("corpus", ""))
+
+
 def _load_counted(folder: Path) -> Vocabulary:
-    path = folder / _VOCABULARY
+    path = folder / VOCABULARY
     if not path.is_file():
-        raise Refusal(
-            f"{folder} has no {_VOCABULARY}: give the vocabulary that was counted with --vocabulary"
-        )
+        raise Refusal(f"{folder} has no {VOCABULARY}: give the vocabulary that was counted with --vocabulary")
     return load_vocabulary(path)
 
 
@@ -251,7 +262,7 @@ def _column_of(counts: Counts, kind: CountKind, folder: Path) -> IntArray:
 
 def _read_concepts(
     corpus: Corpus, tail: Tail, concept_from: ConceptFrom, column: str
-) -> Iterator[tuple[list[str], str, list[set[int]], tuple[Bad, ...]]]:
+) -> Iterator[tuple[pa.ChunkedArray, str, list[set[int]], tuple[Bad, ...]]]:
     """Yield the uids of some rows, their shard, the tail's concepts that each shows, and what was set aside."""
     matcher = Matcher(tail.vocabulary, "longest")
     known: dict[str, int] = {}
@@ -281,7 +292,7 @@ def _read_concepts(
                 ]
             for here in found:
                 here.discard(-1)
-            yield batch.table["uid"].to_pylist(), shard, found, batch.bad
+            yield batch.table["uid"], shard, found, batch.bad
 
 
 def _texts_of(

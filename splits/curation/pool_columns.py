@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,11 @@ from oddpair.retrieval.mentions.incidence import join
 from oddpair.retrieval.mentions.matcher import Matcher
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.splits.inputs import Pictures
+from oddpair.splits.manifest import CORPUS, Manifest
 from oddpair.splits.pool import Pool, pool_of_stored, pool_of_uids
 
 NO_CLASS = ""
+_READ_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,9 +50,39 @@ def read_pool(pictures: Pictures) -> Pool:
     """Read the uids of a corpus: of its embeddings where there are any, which are the rows that can be decoded."""
     if pictures.stored is not None:
         return pool_of_stored(pictures.stored)
-    return pool_of_uids(
-        pa.chunked_array([batch.table["uid"] for batch in pictures.need_corpus().batches()], pa.string())
-    )
+    corpus = pictures.need_corpus()
+
+    def read(shard: str) -> list[pa.ChunkedArray]:
+        return [batch.table["uid"] for batch in corpus.scan(shard)]
+
+    with ThreadPoolExecutor(_READ_AT_ONCE) as threads:
+        return pool_of_uids(_join(chain.from_iterable(threads.map(read, corpus.shards))))
+
+
+def place_split(name: str, split: Manifest, pool: Pool) -> IntArray:
+    """Return the places of a split's rows in the pool of its corpus.
+
+    Args:
+        name: What the split was given as.
+        split: The split.
+        pool: The rows of the corpus.
+
+    Returns:
+        Shape ``(n,)``, in the order of the split.
+
+    Raises:
+        Refusal: If it is a split of another set, or has rows that the corpus has not.
+    """
+    if split.of != CORPUS:
+        raise Refusal(f"pool {name!r} is a split of {split.of}, needed one of the corpus: leave it out")
+    rows = pool.places(split.uids)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        raise Refusal(
+            f"split {name!r} has {len(missing):,} rows that are not in the corpus, the first "
+            f"{split.uids[int(missing[0])].as_py()}: give the corpus that it is a split of"
+        )
+    return rows
 
 
 def read_classes(
@@ -117,12 +151,17 @@ def read_mentions(pool: Pool, corpus: Corpus, vocabulary: Vocabulary) -> csr_arr
         uids.append(batch.table["uid"])
         parts.append(matcher.find(batch.table["caption"]))
     found = join(parts, len(vocabulary))
-    places = pool.places(pa.chunked_array(uids, pa.string()))[found.rows]
+    places = pool.places(_join(uids))[found.rows]
     known = places >= 0
     return csr_array(
         (np.ones(int(known.sum()), np.bool_), (places[known], found.concepts[known])),
         shape=(len(pool), len(vocabulary)),
     )
+
+
+def _join(columns: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:
+    # Given the columns themselves, Arrow would make a Python object of each value.
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
 
 
 def tell_concepts(vocabulary: Vocabulary, concepts: Sequence[int]) -> str:

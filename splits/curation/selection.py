@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from oddpair.errors import Refusal
 from oddpair.retrieval.counting.tag_table import hash_texts
 from oddpair.splits.built import Check
-from oddpair.splits.manifest import Manifest
+from oddpair.splits.manifest import Claim, Manifest
 from oddpair.splits.pool import Pool
 
 FloatArray = NDArray[np.float64]
@@ -103,6 +103,25 @@ def take_lowest(values: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
     kept[values < edge] = True
     kept[np.flatnonzero(values == edge)[: size - int(kept.sum())]] = True
     return kept
+
+
+def need_claims(manifest: Manifest, *figures: str) -> list[Claim]:
+    """Return the claims of a split that have certain figures, wherever they stand in its statement.
+
+    Args:
+        manifest: The split.
+        figures: A name among the values of each claim.
+
+    Raises:
+        Refusal: If none has one of them.
+    """
+    found = []
+    for name in figures:
+        claim = next((claim for claim in manifest.statement if name in claim.values), None)
+        if claim is None:
+            raise Refusal(f"split {manifest.name!r} claims nothing of {name!r}: make the split again")
+        found.append(claim)
+    return found
 
 
 def find_rows(manifest: Manifest, pool: Pool) -> tuple[NDArray[np.bool_], Check]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from oddpair.errors import Refusal
 from oddpair.progress import track
@@ -39,6 +40,7 @@ class Coverage:
         names: Shards of the copy.
         reasons: Why rows that are not there are not, by their place in the split; of others nothing is known.
         damaged: What was set aside in the copy without its uids being known.
+        lists_failed: Whether the copy lists any row as failed; one that does not says nothing about what rotted.
     """
 
     uids: pa.Array
@@ -47,6 +49,7 @@ class Coverage:
     names: tuple[str, ...]
     reasons: Mapping[int, str]
     damaged: tuple[Bad, ...]
+    lists_failed: bool
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -91,17 +94,55 @@ class Coverage:
             if found[place] or lost[place]
         }
 
-    def share_of_listed(self) -> tuple[float, float, float]:
-        """Return the share of the listed rows that is there, and its 95 % interval by Clopper and Pearson.
+    def share_of_listed(self) -> tuple[float, tuple[float, float] | None] | None:
+        """Return the share of the listed rows that is there, and its 95 % interval by ``interval_of_share``.
 
-        Where the shards of the copy were drawn at random from all, it estimates the share of the whole; (0, 0, 1)
-        where none is listed.
+        Where the shards of the copy were drawn at random from all, it estimates the share of the whole. ``None`` where
+        the copy lists no failed row, or none of the split.
         """
-        if not self.n_listed:
-            return 0.0, 0.0, 1.0
-        found, listed, side = self.n_found, self.n_listed, (1 + CONFIDENCE) / 2
-        low, high = (clopper_pearson(found, listed, side, end) for end in ("lower", "upper"))
-        return found / listed, low, high
+        if not self.n_listed or not self.lists_failed:
+            return None
+        counts = np.array(list(self.count_shards().values()), np.int64)
+        return self.n_found / self.n_listed, interval_of_share(counts[:, 0], counts.sum(axis=1))
+
+
+def interval_of_share(found: NDArray[np.int64], listed: NDArray[np.int64]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a share of rows, of which whole shards were drawn at random.
+
+    Rows of a shard rot together, so that shards are what was drawn: it is the t interval of the ratio estimator, and
+    no narrower than that of Clopper and Pearson for as many rows. Where all rows were found, or none, nothing tells how
+    shards differ, and each is taken for a single row.
+
+    Args:
+        found: Rows of each shard that are there, shape ``(n,)``.
+        listed: Rows of each shard, 1 or more, shape ``(n,)``.
+
+    Returns:
+        Both ends, from 0 to 1; ``None`` for fewer than two shards, which have no interval.
+
+    References:
+        Cochran, Sampling Techniques, 3rd ed., 1977, chapters 6 and 9A.
+
+    >>> low, high = interval_of_share(np.array([60, 70, 80]), np.array([100, 100, 100]))
+    >>> round(low, 3), round(high, 3)
+    (0.452, 0.948)
+    """
+    shards, rows, there = len(listed), int(listed.sum()), int(found.sum())
+    if shards < 2:
+        return None
+    if there in (0, rows):
+        return _exact_interval(shards if there else 0, shards)
+    share = there / rows
+    spread = float(np.sum((found - share * listed) ** 2)) * shards / (shards - 1)
+    reach = float(stdtrit(shards - 1, (1 + CONFIDENCE) / 2)) * spread**0.5 / rows
+    # Shards that happen to be alike say no more than as many rows that rot one by one.
+    low, high = _exact_interval(there, rows)
+    return max(0.0, min(low, share - reach)), min(1.0, max(high, share + reach))
+
+
+def _exact_interval(found: int, drawn: int) -> tuple[float, float]:
+    side = (1 + CONFIDENCE) / 2
+    return clopper_pearson(found, drawn, side, "lower"), clopper_pearson(found, drawn, side, "upper")
 
 
 WAYS = ("uid", "url and caption", "url")
@@ -131,15 +172,17 @@ def cover(manifest: Manifest, copy: Corpus, hashes: HashTable | None = None) -> 
         ways=np.full(n_rows, _NONE, dtype=np.int8),
         shards=np.full(n_rows, _NONE, dtype=np.int32),
     )
+    lists_failed = False
     with track("looking for the split", len(copy.shards), "shards") as progress:
         for place, shard in enumerate(copy.shards):
             for batch in copy.scan(shard, ["url"] if hashes else ()):
                 found.add(place, batch.table)
                 found.set_aside(place, batch.bad)
             for table in read_failed(copy, shard):
+                lists_failed |= table.num_rows > 0
                 found.add_failed(place, table)
             progress.advance()
-    return found.finish(manifest, copy)
+    return found.finish(manifest, copy, lists_failed=lists_failed)
 
 
 def count_columns(
@@ -182,7 +225,7 @@ def count_columns(
 
 def summarise(manifest: Manifest, coverage: Coverage) -> dict[str, Any]:
     """Return what is left of a split as JSON values: rows, ways, reasons, shards and damage."""
-    share, low, high = coverage.share_of_listed()
+    share, interval = coverage.share_of_listed() or (None, None)
     return {
         "split": manifest.name,
         "uids_sha256": manifest.uids_sha256,
@@ -191,7 +234,12 @@ def summarise(manifest: Manifest, coverage: Coverage) -> dict[str, Any]:
         "share": coverage.n_found / len(coverage),
         "found_by": coverage.count_ways(),
         "missing": coverage.count_reasons(),
-        "listed": {"rows": coverage.n_listed, "share_found": share, "interval_95": [low, high]},
+        "listed": {
+            "rows": coverage.n_listed,
+            "failures": coverage.lists_failed,
+            "share_found": share,
+            "interval_95": None if interval is None else list(interval),
+        },
         "shards": {
             shard: {"found": there, "lost": lost} for shard, (there, lost) in coverage.count_shards().items()
         },
@@ -249,7 +297,7 @@ class _Search:
             if place >= 0:
                 self._lose(place, shard, f"set aside: {one.reason}")
 
-    def finish(self, manifest: Manifest, copy: Corpus) -> Coverage:
+    def finish(self, manifest: Manifest, copy: Corpus, *, lists_failed: bool) -> Coverage:
         uids = pc.if_else(pa.array(self.ways == 0), manifest.uids, pa.scalar(None, pa.large_string()))
         if self.others:
             entry = np.zeros(len(manifest), dtype=np.int64)
@@ -266,6 +314,7 @@ class _Search:
             names=copy.shards,
             reasons=self.reasons,
             damaged=tuple(self.damaged),
+            lists_failed=lists_failed,
         )
 
     def _find(self, table: pa.Table) -> list[NDArray[np.int64]]:

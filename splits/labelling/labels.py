@@ -6,10 +6,14 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from oddpair.errors import Refusal
 from oddpair.files import digest, parse_json, read_table, sha256
+from oddpair.splits.labelling.origin import PLAN_FILE, Origin, read_labelled_corpus, read_origin
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A picture is looked at first by anybody, again by the same person, and in review where two did not agree.
 Kind = Literal["first", "again", "review"]
@@ -48,11 +52,14 @@ class Labels:
 
     Attributes:
         looks: In the order given, one for each picture, person and occasion: what was said last.
-        drawn: How pictures came to be labelled, by uid; without those of which it is not known.
+        drawn: How pictures came to be labelled, by uid, without those of which it is not known; ``None`` if nothing
+            tells of any.
+        origin: The corpus, and the pictures that were looked at without a label.
     """
 
     looks: tuple[Look, ...]
-    drawn: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[str, str] | None = None
+    origin: Origin = field(default_factory=Origin)
 
     def by_person(self, kind: Kind = "first") -> dict[str, dict[str, str]]:
         """Return the labels given on one kind of occasion, by person and then uid."""
@@ -80,6 +87,21 @@ class Labels:
         first, review = self._said("first"), self._said("review")
         last = first | review
         return {uid: next(iter(said)) for uid, said in sorted(last.items()) if len(said) == 1}
+
+    def at_random(self) -> set[str]:
+        """Return the uids that were drawn from the whole corpus with equal chance; none where nothing tells of it."""
+        return {uid for uid, drawn in (self.drawn or {}).items() if drawn == "random"}
+
+    def left_open(self) -> dict[str, str]:
+        """Return the pictures that were looked at and have no label, with how they were drawn.
+
+        People do not agree on them, or passed them over: what is left is no fair sample of what was drawn. How a picture
+        was drawn is ``""`` where that is not known.
+        """
+        unsettled = {uid: (self.drawn or {}).get(uid, "") for uid in self.unsettled()}
+        merged = self.merge()
+        passed = {uid: way for uid, way in self.origin.unlabelled.items() if uid not in merged}
+        return dict(sorted({**passed, **unsettled}.items()))
 
     def _said(self, kind: Kind) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -114,7 +136,7 @@ def identify_labels(path: Path) -> str:
         return sha256(path)
     found = read_labels_table(path)
     looks = sorted([look.uid, look.annotator, look.kind, look.label] for look in found.looks)
-    return digest([looks, dict(found.drawn)])
+    return digest([looks, dict(found.drawn or {})])
 
 
 def drawn_at_random(path: Path) -> set[str]:
@@ -129,7 +151,7 @@ def drawn_at_random(path: Path) -> set[str]:
     Raises:
         Refusal: As ``read_labels_table``.
     """
-    return {uid for uid, drawn in read_labels_table(path).drawn.items() if drawn == "random"}
+    return read_labels_table(path).at_random()
 
 
 def read_labels_table(path: Path) -> Labels:
@@ -149,9 +171,16 @@ def read_labels_table(path: Path) -> Labels:
     if path.is_dir():
         found = read_folder(path)
     elif path.suffix == ".jsonl":
-        found = Labels(looks=tuple(read_looks(path)))
+        steps = read_steps(path)
+        looks = tuple(_keep_last(steps))
+        passed = sorted({step.uid for step in steps} - {look.uid for look in looks})
+        found = Labels(looks=looks, origin=Origin(unlabelled=dict.fromkeys(passed, "")))
+    elif path.suffix == ".csv":
+        found = _read_rows(path, _read_csv(path), Origin())
     else:
-        found = _read_rows(path, _read_csv(path) if path.suffix == ".csv" else _read_parquet(path))
+        table = read_table(path)
+        origin = read_origin(path, table.schema.metadata)
+        found = _read_rows(path, _read_parquet(path, table), origin)
     if not found.looks:
         raise Refusal(f"{path} holds no label: label some pictures, or give another table")
     return found
@@ -165,13 +194,24 @@ def read_folder(folder: Path) -> Labels:
     """
     path = folder / ROWS_FILE
     if not path.is_file():
-        raise Refusal(f"{folder} holds no {ROWS_FILE}: give a folder that oddpair label wrote")
+        raise Refusal(
+            f"{folder} holds no {ROWS_FILE}: a folder that oddpair label wrote holds {ROWS_FILE}, {PLAN_FILE} and "
+            f"{ANNOTATORS}/NAME/{LABELS_FILE}; give one, or a table of uid and label"
+        )
     people = sorted((folder / ANNOTATORS).glob(f"*/{LABELS_FILE}"))
-    looks = tuple(look for person in people for look in read_looks(person))
-    said = {look.uid for look in looks}
+    steps = [read_steps(person) for person in people]
+    looks = tuple(look for own in steps for look in _keep_last(own))
+    said, seen = {look.uid for look in looks}, {step.uid for own in steps for step in own}
     table = read_table(path, ["uid", "drawn"])
-    pairs = zip(table["uid"].to_pylist(), table["drawn"].to_pylist(), strict=True)
-    return Labels(looks=looks, drawn={uid: drawn for uid, drawn in pairs if uid in said})
+    ways = dict(zip(table["uid"].to_pylist(), table["drawn"].to_pylist(), strict=True))
+    return Labels(
+        looks=looks,
+        drawn={uid: way for uid, way in ways.items() if uid in said},
+        origin=Origin(
+            corpus=read_labelled_corpus(folder),
+            unlabelled={uid: ways.get(uid) or "" for uid in sorted(seen - said)},
+        ),
+    )
 
 
 def read_looks(path: Path) -> list[Look]:
@@ -185,8 +225,12 @@ def read_looks(path: Path) -> list[Look]:
     Raises:
         Refusal: If a line is not what ``oddpair label`` writes.
     """
+    return _keep_last(read_steps(path))
+
+
+def _keep_last(steps: Iterable[Look]) -> list[Look]:
     last: dict[tuple[str, Kind], Look] = {}
-    for look in read_steps(path):
+    for look in steps:
         # What is said again stands in its new place, so that the last is what was said last.
         last.pop((look.uid, look.kind), None)
         if look.label:
@@ -231,10 +275,12 @@ def _as_kind(value: Any, where: str) -> Kind:
     raise Refusal(f"{where}: look is {value!r}, needed {', '.join(get_args(Kind))}: mend it")
 
 
-def _read_rows(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]]) -> Labels:
+def _read_rows(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], origin: Origin) -> Labels:
     looks: dict[tuple[str, str, Kind], tuple[int, Look]] = {}
     drawn: dict[str, str] = {}
+    tells = False
     for number, row in rows:
+        tells = tells or "drawn" in row
         where = f"{path} row {number}"
         for name in ("uid", "label"):
             if not row[name]:
@@ -257,20 +303,29 @@ def _read_rows(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]])
             raise Refusal(
                 f"{where} says that uid {look.uid!r} was drawn {way!r}, a row above says {drawn[look.uid]!r}: mend one"
             )
-    return Labels(looks=tuple(look for _, look in looks.values()), drawn=drawn)
+    said = tuple(look for _, look in looks.values())
+    return Labels(looks=said, drawn=drawn if tells else None, origin=origin)
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
+def _read_parquet(path: Path, table: pa.Table) -> Iterator[tuple[int, Mapping[str, str | None]]]:
     import pyarrow as pa
 
-    table = read_table(path)
     _need_columns(path, table.column_names)
     for name in table.column_names:
         kind = table.schema.field(name).type
         if name in ("uid", "label") and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise Refusal(f"{path} has {name} of type {kind}, needed text: write it as text")
     known = [name for name in ("uid", "label", "annotator", "look", "drawn") if name in table.column_names]
-    columns = [table[name].cast(pa.string()).to_pylist() for name in known]
+    columns = []
+    for name in known:
+        try:
+            column = table[name].cast(pa.string())
+            column.validate(full=True)
+        except pa.ArrowException as error:
+            raise Refusal(
+                f"{path} has {name} of type {table[name].type}, needed text: write it as text"
+            ) from error
+        columns.append(column.to_pylist())
     for number, cells in enumerate(zip(*columns, strict=True)):
         yield number, dict(zip(known, cells, strict=True))
 

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
+from oddpair.errors import Refusal
 from oddpair.retrieval.unit_rows import IntArray
 
 FloatArray = NDArray[np.float64]
@@ -17,6 +18,8 @@ FloatArray = NDArray[np.float64]
 # It keeps a couple that is exactly the caliper apart, whatever its last bit.
 ALLOWANCE = 1e-9
 _PLACES = 12
+# About 2 GB while they are sorted and matched.
+MOST_COUPLES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +74,8 @@ def match_seen(
     """Give as many unseen samples as possible a seen sample of their own that is as frequent.
 
     No matching has more couples. Of the matchings of the same unseen samples it is one with the smallest sum of
-    distances. The result depends on the order of the samples only where several are equally good.
+    distances. The result depends on the order of the samples only where several are equally good. All couples within
+    the caliper are in memory, about 100 bytes each: at most 20 million of one size of set.
 
     Args:
         unseen: Unseen samples.
@@ -81,6 +85,9 @@ def match_seen(
     Returns:
         The matched unseen samples, ascending, the seen sample of each, and the largest difference of their log10
         counts, all of shape ``(n_matched,)``.
+
+    Raises:
+        Refusal: If more couples than that are within the caliper.
 
     References:
         Rosenbaum and Rubin, The American Statistician 39(1), 1985.
@@ -99,9 +106,15 @@ def match_seen(
 
 
 def _match(left: FloatArray, right: FloatArray, caliper: float) -> tuple[IntArray, IntArray]:
-    near = cKDTree(left).sparse_distance_matrix(
-        cKDTree(right), caliper + ALLOWANCE, p=np.inf, output_type="ndarray"
-    )
+    ours, theirs, reach = cKDTree(left), cKDTree(right), caliper + ALLOWANCE
+    couples = int(ours.count_neighbors(theirs, reach, p=np.inf))
+    if couples > MOST_COUPLES:
+        raise Refusal(
+            f"{couples:,} couples of {len(left):,} unseen and {len(right):,} seen samples are within the caliper of "
+            f"{caliper:g} decades, at most {MOST_COUPLES:,} can be matched: set a smaller caliper, or a larger "
+            "minimum_count"
+        )
+    near = ours.sparse_distance_matrix(theirs, reach, p=np.inf, output_type="ndarray")
     if not len(near):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     near = near[np.lexsort((near["j"], near["i"]))]

@@ -16,10 +16,12 @@ from oddpair.retrieval.counting.tags import Tags
 from oddpair.retrieval.mentions.incidence import Incidence, Mentions
 from oddpair.retrieval.mentions.matcher import Matcher
 from oddpair.retrieval.unit_rows import IntArray
+from oddpair.splits.pairs.repeated import Repeated, find_repeated
 from oddpair.splits.pairs.set_counts import distinct_rows, group_by_size, list_pairs
 
-# A byte for each row and concept is held at a time.
+# A byte for each row and concept is held at a time, and so many rows of the rarest concepts of sets.
 _BYTES_AT_ONCE = 1 << 25
+_ROWS_AT_ONCE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +30,7 @@ class Scanned:
 
     Attributes:
         rows: Captions, or images with a tag among the concepts.
-        each: Rows that hold each concept, shape ``(n_concepts,)``.
+        each: Uids of which a row holds each concept, shape ``(n_concepts,)``.
         together: Rows that hold all concepts of each set, shape ``(n_sets,)``.
         first: Uid of the first such row in the order of the corpus, ``None`` where there is none.
     """
@@ -42,7 +44,7 @@ class Scanned:
 def scan_sets(
     corpus: Corpus, vocabulary: Vocabulary, sets: Mentions, tags: Tags | None
 ) -> tuple[Scanned, Scanned | None]:
-    """Read a corpus once, and count concepts and sets of them in its captions and tags.
+    """Read a corpus twice, its uids and its captions, and count concepts and sets of them in captions and tags.
 
     Args:
         corpus: The corpus; some of its captions are in memory at a time.
@@ -53,8 +55,9 @@ def scan_sets(
     Returns:
         What the captions say, and what the tags say.
     """
-    matcher, text = Matcher(vocabulary), _Counter(sets)
-    image = None if tags is None else _Counter(sets)
+    repeated = find_repeated(corpus)
+    matcher, text = Matcher(vocabulary), _Counter(sets, repeated)
+    image = None if tags is None else _Counter(sets, repeated)
     step = max(1, _BYTES_AT_ONCE // max(1, len(vocabulary)))
     with track("count claimed sets again", len(corpus), "rows") as progress:
         for shard in corpus.shards:
@@ -73,7 +76,8 @@ def scan_sets(
 class _Counter:
     """Adds up what batches hold."""
 
-    def __init__(self, sets: Mentions) -> None:
+    def __init__(self, sets: Mentions, repeated: Repeated) -> None:
+        self._repeated = repeated
         first, self._which = distinct_rows(sets)
         n, self._width = len(first), sets.shape[1]
         groups = {columns.shape[1]: (rows, columns) for rows, columns in group_by_size(sets[first])}
@@ -81,7 +85,9 @@ class _Counter:
         order = np.argsort(columns @ [self._width, 1])
         self._pairs, self._pair_keys = places[order], (columns @ [self._width, 1])[order]
         self._groups = list(groups.values())
-        self._rows = 0
+        self._rows, self._read = 0, 0
+        # Group and concept of rows that share their uid with others, each once.
+        self._shared = np.zeros(0, np.int64)
         self._each = np.zeros(self._width, np.int64)
         self._together = np.zeros(n, np.int64)
         self._first: list[str | None] = [None] * n
@@ -90,10 +96,10 @@ class _Counter:
         """Add some rows, in the order of the corpus."""
         self._rows += rows
         counts = np.bincount(held.concepts, minlength=self._width)
-        self._each += counts
+        self._add_each(held, counts, len(uids))
         for row, of in (self._find_pairs(held), *self._find_sets(held, counts)):
-            self._together += np.bincount(of, minlength=len(self._together))
-            met, place = np.unique(of, return_index=True)
+            met, place, times = np.unique(of, return_index=True, return_counts=True)
+            self._together[met] += times
             for number, at in zip(met.tolist(), place.tolist(), strict=True):
                 if self._first[number] is None:
                     self._first[number] = uids[int(row[at])].as_py()
@@ -102,10 +108,21 @@ class _Counter:
         """Return the sums."""
         return Scanned(
             rows=self._rows,
-            each=self._each,
+            each=self._each + np.bincount(self._shared % max(1, self._width), minlength=self._width),
             together=self._together[self._which],
             first=[self._first[number] for number in self._which.tolist()],
         )
+
+    def _add_each(self, held: Incidence, counts: IntArray, rows: int) -> None:
+        """Count concepts at once in rows of their own uid, and note them in rows that share it."""
+        groups = self._repeated.groups_of(self._read, self._read + rows)
+        self._read += rows
+        shared = groups[held.rows] >= 0
+        self._each += counts
+        if shared.any():
+            self._each -= np.bincount(held.concepts[shared], minlength=self._width)
+            keys = groups[held.rows[shared]] * self._width + held.concepts[shared]
+            self._shared = np.union1d(self._shared, keys)
 
     def _find_pairs(self, held: Incidence) -> tuple[IntArray, IntArray]:
         """Find the pairs among the sets: there may be many, and few in a row."""
@@ -128,10 +145,21 @@ class _Counter:
             rarest_first = np.argsort(counts[columns], axis=1, kind="stable")
             ordered = np.take_along_axis(columns, rarest_first, axis=1)
             rare = ordered[:, 0]
-            which = np.repeat(np.arange(len(places)), counts[rare])
-            row = of_concept[spread(starts[rare], counts[rare])]
-            for column in ordered.T[1:]:
-                kept = shows[row, column[which]]
-                row, which = row[kept], which[kept]
-            order = np.argsort(row, kind="stable")
-            yield row[order], places[which[order]]
+            for start, stop in _slices(counts[rare], _ROWS_AT_ONCE):
+                which = np.repeat(np.arange(start, stop), counts[rare[start:stop]])
+                row = of_concept[spread(starts[rare[start:stop]], counts[rare[start:stop]])]
+                for column in ordered.T[1:]:
+                    kept = shows[row, column[which]]
+                    row, which = row[kept], which[kept]
+                order = np.argsort(row, kind="stable")
+                yield row[order], places[which[order]]
+
+
+def _slices(sizes: IntArray, most: int) -> Iterator[tuple[int, int]]:
+    """Cut things of some sizes into runs that hold ``most`` together, or one thing that alone is larger."""
+    ends, start = np.cumsum(sizes), 0
+    while start < len(sizes):
+        before = int(ends[start] - sizes[start])
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield start, stop
+        start = stop

@@ -80,8 +80,8 @@ def claim_support(table: SampleTable, mask: NDArray[np.bool_], places: tuple[Pla
         least = int(each[inside].min())
         claims.append(
             Claim(
-                text=f"each concept is {_HOLDS[place]} {table.minimum:,} or more {place} of the corpus "
-                f"(the rarest in {least:,})",
+                text=f"each concept is {_HOLDS[place]} {table.minimum:,} or more {place} of the corpus, rows of "
+                f"one uid counted once (the rarest in {least:,})",
                 values={"claim": SUPPORT, "in": [place], "minimum": table.minimum, "least": least},
             )
         )

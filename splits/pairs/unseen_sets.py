@@ -14,6 +14,7 @@ from oddpair.retrieval.counting.postings_query import Postings
 from oddpair.retrieval.counting.tag_table import spread
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.splits.pairs.near_images import NearImages
+from oddpair.splits.pairs.repeated import Repeated, count_uids
 from oddpair.splits.pairs.sample_sets import Mode, SampleSets
 from oddpair.splits.pairs.set_counts import (
     Together,
@@ -42,7 +43,7 @@ class SampleTable:
         samples: The samples.
         mode: Where the corpus is looked at.
         searched: Whether near images were looked at.
-        minimum: Rows that each concept must be in.
+        minimum: Rows that each concept must be in; here and where single concepts are counted, rows of one uid are one.
         together: Captions and images that hold all concepts of a sample.
         support: Rows that hold its rarest concept.
         single: Rows that hold each of its concepts, as the entries of ``samples.sets`` follow each other: captions,
@@ -142,6 +143,7 @@ def describe_samples(
     mode: Mode,
     minimum: int,
     images: bool,
+    repeated: Repeated,
 ) -> SampleTable:
     """Say of each sample whether the corpus shows its concepts together; nothing is approximate.
 
@@ -151,8 +153,9 @@ def describe_samples(
         nested: Keys of what is no pair, see ``Counts.nested``.
         near: What is near to the test images; ``None`` where nobody looked.
         mode: Where the corpus is looked at.
-        minimum: Rows that each concept must be in.
+        minimum: Rows that each concept must be in; rows of one uid are one.
         images: Whether images are tagged.
+        repeated: Rows of the corpus that share a uid.
 
     Returns:
         The table. A set that is in no caption but shown by an image, by its tags or as a near image of known content,
@@ -160,7 +163,7 @@ def describe_samples(
     """
     sets = samples.sets
     width = int(sets.shape[1])
-    text, image = _count_each(postings, sets.indices, width, images=images)
+    text, image = _count_each(postings, sets.indices, width, repeated, images=images)
     of, keys = list_pairs(sets, nested)
     first, which = distinct_rows(sets)
     distinct_keys, which_pair = np.unique(keys, return_inverse=True)
@@ -311,15 +314,15 @@ def look_for_pairs(
 
 
 def _count_each(
-    postings: Postings, concepts: NDArray[np.integer], width: int, *, images: bool
+    postings: Postings, concepts: NDArray[np.integer], width: int, repeated: Repeated, *, images: bool
 ) -> tuple[IntArray, IntArray | None]:
-    """Count captions and images that hold each concept, for each entry of a matrix of sets."""
+    """Count the uids with a caption, or an image, that holds each concept, for each entry of a matrix of sets."""
     used = np.unique(concepts).tolist()
     found: list[IntArray | None] = []
     for kind, wanted in (("text", True), ("image", images)):
         counts = np.zeros(width, np.int64)
         if wanted and used:
-            counts[used] = postings.count_each(used, "text" if kind == "text" else "image")
+            counts[used] = count_uids(postings, used, "text" if kind == "text" else "image", repeated)
         found.append(counts[concepts] if wanted else None)
     text, image = found
     assert text is not None

@@ -1,4 +1,4 @@
-"""Accessories: pictures of single objects by concept, cut out once, and divided into train and eval by their bytes."""
+"""Accessories: pictures of single objects by concept, cut out once, and divided into train and eval by their pixels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from oddpair.errors import Refusal
 from oddpair.jobs import run_jobs
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.pictures import BadPicture
-from oddpair.retrieval.samples import REPEATED, Bad, Sample
+from oddpair.retrieval.samples import REPEATED, Bad
 from oddpair.retrieval.words import normalise
 from oddpair.splits.pasting.labels import choose_label
-from oddpair.splits.pasting.masks import NoObjectError, cut_out
+from oddpair.splits.pasting.masks import Layers, NoObjectError, cut_layers, read_layers
 from oddpair.workers import NOWHERE, note_done, note_position
 
 Part = Literal["train", "eval", "all"]
 CUTOUTS = "cutouts"
-# Of five files one is for evaluation.
+# Of five pictures one is for evaluation.
 _EVAL_SHARE = 0.2
 
 
@@ -35,7 +35,7 @@ class Accessory:
 
     Attributes:
         concept: Its name in normal form.
-        sha256: Of the file that it was cut from; names the file of the cut-out.
+        sha256: Of the pixels that it was cut from, see ``hash_layers``; names the file of the cut-out.
     """
 
     concept: str
@@ -83,12 +83,21 @@ class CutJob:
 
 
 def part_of(sha256: str) -> Literal["train", "eval"]:
-    """Say which part an accessory belongs to, by the SHA-256 of its file alone: nothing is ever in both.
+    """Say which part an accessory belongs to, by the SHA-256 of its pixels alone: no picture is ever in both.
 
     >>> part_of("0" * 64), part_of("f" * 64)
     ('eval', 'train')
     """
     return "eval" if int(sha256[:8], 16) < _EVAL_SHARE * 2**32 else "train"
+
+
+def hash_layers(layers: Layers) -> str:
+    """Return the SHA-256 of a decoded picture: of its height and width, eight bytes each, and its pixels.
+
+    Files of one picture that differ in their comments or in how they are packed have one hash.
+    """
+    size = np.array(layers.shape[:2], "<u8")
+    return hashlib.sha256(size.tobytes() + np.ascontiguousarray(layers).tobytes()).hexdigest()
 
 
 def cut_accessories(corpus: Corpus, out: Path, parts: Path, part: Part, *, workers: int) -> Accessories:
@@ -166,15 +175,17 @@ def cut_shard(job: CutJob) -> int:
         if isinstance(sample, Bad):
             bad.append(sample)
             continue
-        sha256 = hashlib.sha256(sample.image).hexdigest()
-        if job.part not in ("all", part_of(sha256)):
-            others += 1
-            continue
         note_position(position)
         try:
             if position in job.skip:
                 raise BadPicture("kills the decoder")
-            cut = _cut_one(sample, labels.get(sample.key, []))
+            layers = read_layers(sample.image)
+            sha256 = hash_layers(layers)
+            if job.part not in ("all", part_of(sha256)):
+                others += 1
+                note_done(position)
+                continue
+            cut = _cut_one(layers, labels.get(sample.key, []))
         except NoObjectError as error:
             unusable.append((sample.file or sample.key, str(error)))
             continue
@@ -207,10 +218,10 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def _cut_one(sample: Sample, names: list[str]) -> NDArray[np.uint8]:
+def _cut_one(layers: Layers, names: list[str]) -> Layers:
     if len(names) != 1:
         raise NoObjectError(f"names {len(names)} concepts, needed one")
-    return cut_out(sample.image)
+    return cut_layers(layers)
 
 
 def _skip(job: CutJob, position: int) -> CutJob:

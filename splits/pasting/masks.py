@@ -16,6 +16,9 @@ from scipy import ndimage
 
 from oddpair.retrieval.pictures import FORMATS, Pixels, decode_pixels
 
+# Red, green, blue and opacity from 0 to 255, shape (height, width, 4).
+Layers = NDArray[np.uint8]
+
 # The paper's checks of a mask.
 LEAST_PIXELS = 100
 LEAST_SIDE = 10
@@ -32,7 +35,7 @@ class NoObjectError(ValueError):
     """A picture of which no object can be cut; the text is the reason."""
 
 
-def cut_out(data: bytes) -> NDArray[np.uint8]:
+def cut_out(data: bytes) -> Layers:
     """Cut the object out of a picture of an accessory, cropped to its box.
 
     Args:
@@ -46,20 +49,36 @@ def cut_out(data: bytes) -> NDArray[np.uint8]:
         NoObjectError: If nothing is left, the background is not plain, or the object has 100 pixels or fewer or a box of
             10 x 10 or less in either direction.
     """
+    return cut_layers(read_layers(data))
+
+
+def read_layers(data: bytes) -> Layers:
+    """Decode a picture to red, green, blue and opacity, shape ``(height, width, 4)``.
+
+    The same picture gives the same layers, whatever else its file holds. One without a pixel that is more clear than
+    opaque is opaque all over.
+
+    Raises:
+        BadPicture: If the bytes are no picture by the rule of ``decode_pixels``.
+    """
     pixels = decode_pixels(data)
     layered = _read_opacity(data)
-    if layered is None:
-        shown = find_object(pixels)
-        layered = np.dstack([pixels, np.where(shown, np.uint8(255), np.uint8(0))])
-    else:
-        shown = layered[:, :, 3] >= _OPAQUE
+    return np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]) if layered is None else layered
+
+
+def cut_layers(layers: Layers) -> Layers:
+    """Cut the object out of the layers of a picture; see ``cut_out``."""
+    shown = layers[:, :, 3] >= _OPAQUE
+    if shown.all():
+        shown = find_object(layers[:, :, :3])
+        layers = np.dstack([layers[:, :, :3], np.where(shown, np.uint8(255), np.uint8(0))])
     if shown.sum() <= LEAST_PIXELS:
         raise NoObjectError(f"object of {int(shown.sum())} pixels, needed more than {LEAST_PIXELS}")
     rows, columns = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
     height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
     if min(height, width) <= LEAST_SIDE:
         raise NoObjectError(f"object in a box of {width} x {height}, needed more than {LEAST_SIDE} each way")
-    cut: NDArray[np.uint8] = layered[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut: Layers = layers[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return np.ascontiguousarray(cut)
 
 
@@ -95,7 +114,7 @@ def find_object(pixels: Pixels) -> NDArray[np.bool_]:
     return kept
 
 
-def _read_opacity(data: bytes) -> NDArray[np.uint8] | None:
+def _read_opacity(data: bytes) -> Layers | None:
     """Decode a picture that was found good with its transparency; nothing where it is opaque all over."""
     picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data), formats=FORMATS))
     if not picture.has_transparency_data:

@@ -55,7 +55,7 @@ def split_by_band(
     Returns:
         A split for each band and tail that a picture is in.
     """
-    rows = find_rows(shown, pairs)
+    rows = find_shown(shown, pairs)
     is_shown = np.zeros(len(pairs), np.bool_)
     is_shown[rows[rows >= 0]] = True
     partner = match_tails(pairs, found.cell, np.where(is_shown, found.tail, 0).astype(np.int16))
@@ -99,7 +99,7 @@ def split_by_band(
     return splits
 
 
-def find_rows(shown: ShownPairs, pairs: PairPmi) -> IntArray:
+def find_shown(shown: ShownPairs, pairs: PairPmi) -> IntArray:
     """Return the row among the pairs of what each picture shows, -1 where it shows none of them."""
     rows = np.full(len(shown.first), -1, np.int64)
     some = shown.first >= 0

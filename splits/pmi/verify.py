@@ -37,7 +37,7 @@ from oddpair.splits.pmi.splits import (
     band_number,
     count_in_cells,
     digest_counts,
-    find_rows,
+    find_shown,
     say_place,
 )
 
@@ -93,11 +93,12 @@ def verify_bands(manifest: Manifest, recipe: PmiBandsRecipe, inputs: Inputs, wor
             f"split {manifest.name!r} is of test set '{manifest.of}': give --tests {manifest.of}=PATH"
         )
     found = _look(manifest, recipe, inputs, work)
+    tail = next((name for name in TAILS if manifest.name.endswith(f"-{name}")), None)
     judges: dict[str, Callable[[Claim], tuple[bool, str]]] = {
         PAIRS: lambda claim: _judge_pairs(claim, found, len(manifest)),
         FREQUENT: lambda claim: _judge_frequent(claim, found, recipe),
         PLACE: lambda claim: _judge_place(claim, found, recipe, manifest.name),
-        MATCHED: lambda claim: _judge_matched(claim, found, recipe),
+        MATCHED: lambda claim: _judge_matched(claim, found, recipe, tail),
         BALANCE: lambda claim: _judge_balance(claim, found),
         COUNTED: lambda claim: _judge_counted(claim, found),
     }
@@ -107,7 +108,8 @@ def verify_bands(manifest: Manifest, recipe: PmiBandsRecipe, inputs: Inputs, wor
         holds, told = judge(claim) if judge else (False, "no claim of this kind is known")
         checks.append(Check(text=claim.text, holds=holds, found=told))
     claimed = {claim.values.get("of") for claim in manifest.statement}
-    missing = sorted({PAIRS, FREQUENT, PLACE, BALANCE, COUNTED} - claimed)
+    needed = {PAIRS, FREQUENT, PLACE, BALANCE, COUNTED} | ({MATCHED} if tail else set())
+    missing = sorted(needed - claimed)
     if missing:
         checks.append(Check(text="the statement is whole", holds=False, found=f"nothing about {missing[0]}"))
     return checks
@@ -137,7 +139,7 @@ def _look(manifest: Manifest, recipe: PmiBandsRecipe, inputs: Inputs, work: Path
         )
     mask = np.zeros(len(pairs), np.bool_)
     mask[rows[rows >= 0]] = True
-    of_test = find_rows(shown, pairs)
+    of_test = find_shown(shown, pairs)
     in_test = np.zeros(len(pairs), np.bool_)
     in_test[of_test[of_test >= 0]] = True
     return _Found(
@@ -244,14 +246,14 @@ def _find_misplaced(pairs: PairPmi, rows: list[int], label: str, recipe: PmiBand
     return wrong
 
 
-def _judge_matched(claim: Claim, found: _Found, recipe: PmiBandsRecipe) -> tuple[bool, str]:
+def _judge_matched(claim: Claim, found: _Found, recipe: PmiBandsRecipe, tail: str | None) -> tuple[bool, str]:
     cells = count_in_cells(found.pairs, found.mask, recipe.cell)
     told = f"{sum(cells.values()):,} pairs in {len(cells):,} cells"
     if claim.values.get("pairs_in_cell") != cells:
         return False, told
     other = str(claim.values.get("other"))
-    if other not in TAILS:
-        return False, f"no tail {other!r}"
+    if tail is None or other not in TAILS or other == tail:
+        return False, f"{other!r} is not the other tail of {tail or 'a band'!r}"
     rows = np.flatnonzero(found.shown & (found.pairs.count_pair > 0)).tolist()
     there = np.zeros(len(found.pairs), np.bool_)
     there[sorted(set(rows) - set(_find_misplaced(found.pairs, rows, other, recipe)))] = True

@@ -17,7 +17,14 @@ from oddpair.retrieval.unit_rows import IntArray
 from oddpair.splits.built import Built, Check, Histogram, Listing, Panel
 from oddpair.splits.curation.balance import Evenness, draw_levels, fill_evenly, measure_evenness
 from oddpair.splits.curation.concept_rows import ConceptRows, CountIn, read_concept_rows
-from oddpair.splits.curation.selection import check_size, draw_by_uid, find_rows, find_size, take_lowest
+from oddpair.splits.curation.selection import (
+    check_size,
+    draw_by_uid,
+    find_rows,
+    find_size,
+    need_claims,
+    take_lowest,
+)
 from oddpair.splits.inputs import Inputs
 from oddpair.splits.manifest import CardRow, Claim, Manifest
 
@@ -113,7 +120,8 @@ def verify(manifest: Manifest, recipe: BalancedRecipe, inputs: Inputs, work: Pat
     """Count the concepts of corpus and split again, and compare with the rule and with what is claimed."""
     rows = read_concept_rows(inputs, recipe.count_in)
     kept, members = find_rows(manifest, rows.pool)
-    rule, nameless, evenness = manifest.statement
+    figure = "t" if recipe.rule == "sample" else "full"
+    rule, nameless, evenness = need_claims(manifest, figure, "drawn", "entropy")
     counts = _count(rows, kept)
     checks = [members]
     if recipe.rule == "sample":

@@ -20,17 +20,23 @@ from oddpair.splits.claims import refute_others
 from oddpair.splits.curation.controls import count_distance, draw_groups, draw_rows, signatures
 from oddpair.splits.curation.pool_columns import (
     Classes,
+    place_split,
     read_classes,
     read_mentions,
     read_pool,
     tell_concepts,
 )
 from oddpair.splits.inputs import Inputs
-from oddpair.splits.manifest import CORPUS, CardRow, Claim, Manifest
+from oddpair.splits.manifest import CardRow, Claim, Manifest
 from oddpair.splits.pool import Pool
 
 KIND = "control"
 _DRAW_STREAM = 41
+_NESTED = {
+    "size": "controls of smaller splits lie inside those of larger ones",
+    "classes": "the control of a split that has no more rows of any class lies inside it",
+    "concepts": "the control of a split that has no more rows of any set of concepts lies inside it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +159,7 @@ def _read(recipe: ControlRecipe, inputs: Inputs) -> _Known:
 def _draw_all(recipe: ControlRecipe, inputs: Inputs, known: _Known) -> list[_Drawn]:
     found = []
     for name in sorted(inputs.pools):
-        split = _find_rows(name, inputs.pools[name], known.pool)
+        split = place_split(name, inputs.pools[name], known.pool)
         own = _draw(recipe, known, name, split, f"control-{name}", len(split))
         found.append(own)
         for size in recipe.sizes:
@@ -163,19 +169,6 @@ def _draw_all(recipe: ControlRecipe, inputs: Inputs, known: _Known) -> list[_Dra
                 )
             found.append(_draw(recipe, known, name, split, f"control-{name}-{size}", size))
     return found
-
-
-def _find_rows(name: str, split: Manifest, pool: Pool) -> IntArray:
-    if split.of != CORPUS:
-        raise Refusal(f"pool {name!r} is a split of {split.of}, needed one of the corpus: leave it out")
-    rows = pool.places(split.uids)
-    missing = np.flatnonzero(rows < 0)
-    if len(missing):
-        raise Refusal(
-            f"split {name!r} has {len(missing):,} rows that are not in the corpus, the first "
-            f"{split.uids[int(missing[0])].as_py()}: give the corpus that it is a split of"
-        )
-    return rows
 
 
 def _draw(recipe: ControlRecipe, known: _Known, of: str, split: IntArray, name: str, size: int) -> _Drawn:
@@ -215,8 +208,7 @@ def _claim(recipe: ControlRecipe, known: _Known, drawn: _Drawn) -> tuple[Claim, 
         claims.append(Claim(text=f"no row is one of {drawn.of}", values={"shared": 0}))
     claims.append(
         Claim(
-            text=f"drawn at random from {drawn.among:,} rows (seed {recipe.seed}): controls of smaller splits lie inside "
-            "those of larger ones"
+            text=f"drawn at random from {drawn.among:,} rows (seed {recipe.seed}): {_NESTED[recipe.match]}"
             + ("" if not recipe.exclude_split else " as far as the rows they are drawn from are the same"),
             values={"among": drawn.among, "seed": recipe.seed},
         )

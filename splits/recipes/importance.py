@@ -15,12 +15,14 @@ from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.splits.built import Built, Check, Histogram
 from oddpair.splits.curation.importance import Weighed, count_ngrams, kl_divergence, log_ratio, weigh_captions
+from oddpair.splits.curation.pool_columns import place_split, read_pool
 from oddpair.splits.curation.selection import (
     FloatArray,
     check_size,
     draw_by_uid,
     find_rows,
     find_size,
+    need_claims,
     take_lowest,
 )
 from oddpair.splits.inputs import Inputs
@@ -110,12 +112,14 @@ def verify(manifest: Manifest, recipe: ImportanceRecipe, inputs: Inputs, work: P
     """Weigh the captions again, and count those of the split again."""
     found = _weigh(recipe, inputs, work)
     kept, members = find_rows(manifest, found.weighed.pool)
-    lowest, words, nearer = manifest.statement
+    lowest, words, nearer = need_claims(manifest, "lowest", "minimum_words", "kl_split")
     value = _value(recipe, found.weighed)
     enough = found.weighed.words >= recipe.minimum_words
     limit = lowest.values["lowest"]
     below = int((value[kept] < limit - _TOLERANCE).sum())
     above = int((value[~kept & enough] > limit + _TOLERANCE).sum())
+    tied = kept[enough & (value == value[kept].min(initial=np.inf))]
+    late = int(np.count_nonzero(tied[tied.sum() :]))
     short = int((~enough[kept]).sum())
     again = _claim_nearer(found, _count_split(manifest.uids, recipe, inputs, work))
     same = all(abs(again.values[name] - nearer.values[name]) <= _TOLERANCE for name in again.values)
@@ -123,8 +127,8 @@ def verify(manifest: Manifest, recipe: ImportanceRecipe, inputs: Inputs, work: P
         members,
         Check(
             text=lowest.text,
-            holds=not below and not above,
-            found=f"{below:,} rows of the split have less, {above:,} others more",
+            holds=not below and not above and not late,
+            found=f"{below:,} rows of the split have less, {above:,} others more, {late:,} as much as one before them",
         ),
         Check(text=words.text, holds=not short, found=f"{short:,} rows have fewer"),
         Check(text=nearer.text, holds=same, found=f"found: {again.text}"),
@@ -149,6 +153,9 @@ def _weigh(recipe: ImportanceRecipe, inputs: Inputs, work: Path) -> _Found:
         tests = _need_captions(inputs.tests[name].need_corpus())
         target += count_ngrams(tests, work / f"target-{name}", buckets=recipe.buckets, workers=inputs.workers)
     if inputs.pools:
+        pool = read_pool(inputs.need_corpus())
+        for name in sorted(inputs.pools):
+            place_split(name, inputs.pools[name], pool)
         listed = pa.chunked_array([inputs.pools[name].uids for name in sorted(inputs.pools)])
         only = pool_of_uids(listed).uids
         target += count_ngrams(
@@ -188,7 +195,10 @@ def _value(recipe: ImportanceRecipe, weighed: Weighed) -> FloatArray:
 
 def _claim_lowest(recipe: ImportanceRecipe, lowest: float) -> Claim:
     what = "log weight" if recipe.draw == "top" else "log weight plus Gumbel noise of seed and uid"
-    text = f"every row has a {what} of {lowest:.6g} or more, and every other caption of enough words less"
+    text = (
+        f"every row has a {what} of {lowest:.6g} or more, and every other caption of enough words less, or as much "
+        "with a later uid"
+    )
     return Claim(text=text, values={"lowest": lowest})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.corpus import fingerprint
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.splits.built import Built, Check, Composition, Listing, Panel
 from oddpair.splits.claims import refute_others
@@ -18,6 +19,7 @@ from oddpair.splits.curation.long_tail import (
     Candidates,
     Tail,
     can_recount,
+    counted_corpus,
     find_candidates,
     read_tail,
     recount,
@@ -91,6 +93,8 @@ class LongTailRecipe:
 def build(recipe: LongTailRecipe, inputs: Inputs, work: Path) -> Built:
     """Find the tail, and make a test set of it from each set of pictures."""
     tail = _read_tail(recipe, inputs)
+    if _counts_another(inputs):
+        raise Refusal(f"{inputs.counts} counts another corpus: give its own, or count this one")
     found = {}
     for name in sorted(inputs.tests):
         pictures = inputs.tests[name]
@@ -118,6 +122,13 @@ def _read_tail(recipe: LongTailRecipe, inputs: Inputs) -> Tail:
     if recipe.least > recipe.most:
         raise Refusal(f"least is {recipe.least}: it must be at most {recipe.most}, as most is")
     return read_tail(inputs.counts, inputs.vocabulary, size=recipe.concepts, kind=recipe.count_in)
+
+
+def _counts_another(inputs: Inputs) -> bool:
+    """Say whether the corpus that was given is not the one that the counts were made of."""
+    if inputs.corpus is None or inputs.counts is None:
+        return False
+    return counted_corpus(inputs.counts) != fingerprint(inputs.corpus.need_corpus())
 
 
 def _find_candidates(recipe: LongTailRecipe, inputs: Inputs, tail: Tail, name: str) -> Candidates:
@@ -307,7 +318,7 @@ def verify(manifest: Manifest, recipe: LongTailRecipe, inputs: Inputs, work: Pat
     concepts = np.array([shown[uid] for uid in wanted if uid in shown], np.int64)
     kept = np.bincount(concepts, minlength=len(tail)).astype(np.int64)
     rare, sizes, single = _claim(recipe, tail, kept, embedded=inputs.tests[name].stored is not None)
-    counted = _check_counts(recipe, inputs, tail)
+    same, counted = _check_counts(recipe, inputs, tail)
     told = (
         f"{len(strangers):,} of {len(wanted):,} do not, the first {strangers[0]}" if strangers else "all do"
     )
@@ -316,7 +327,7 @@ def verify(manifest: Manifest, recipe: LongTailRecipe, inputs: Inputs, work: Pat
         for place in np.flatnonzero((kept > 0) & ((kept < recipe.least) | (kept > recipe.most)))
     ]
     checks = [
-        (rare, not strangers and not counted, f"{told}; {counted or 'the counts are as said'}"),
+        (rare, not strangers and same, f"{told}; {counted}"),
         (sizes, not few and bool(len(concepts)), _tell_sizes(few, recipe)),
         (single, *_check_duplicates(recipe, inputs, name, candidates, set(wanted), tail, work)),
     ]
@@ -330,18 +341,24 @@ def _tell_sizes(few: list[str], recipe: LongTailRecipe) -> str:
     return f"{few[0]} has another number" if few else f"all have {recipe.least} to {recipe.most}"
 
 
-def _check_counts(recipe: LongTailRecipe, inputs: Inputs, tail: Tail) -> str:
-    """Count the captions of the corpus again, if it is given, and say which concept has another count."""
-    if inputs.corpus is None or inputs.counts is None or not can_recount(inputs.counts, recipe.count_in):
-        return ""
+def _check_counts(recipe: LongTailRecipe, inputs: Inputs, tail: Tail) -> tuple[bool, str]:
+    """Count the captions of the corpus again, where that can be done, and say which concept has another count."""
+    if inputs.corpus is None or inputs.counts is None:
+        return True, "the counts are as they were made; without --corpus they were not made again"
+    if not can_recount(inputs.counts, recipe.count_in):
+        if _counts_another(inputs):
+            return False, f"{inputs.counts} counts another corpus"
+        return True, "the counts are as they were made of this corpus; such counts are not made again"
     found = recount(inputs.corpus.need_corpus(), tail.vocabulary)
     again: dict[str, Any] = dict(zip(tail.vocabulary.names, found.tolist(), strict=True))
     for name, count in zip(tail.names, tail.counts.tolist(), strict=True):
         if again[name] != count:
-            return f"the corpus names {name} in {again[name]:,} captions, not {count:,}"
+            return False, f"the corpus names {name} in {again[name]:,} captions, not {count:,}"
     head = [n for name, n in again.items() if name not in set(tail.names)]
     rarer = min(head, default=int(tail.counts[-1]))
-    return f"a concept that is left out is in {rarer:,} captions" if rarer < tail.counts[-1] else ""
+    if rarer < tail.counts[-1]:
+        return False, f"a concept that is left out is in {rarer:,} captions"
+    return True, "counted again, the counts are as said"
 
 
 def _check_duplicates(

@@ -22,7 +22,7 @@ from oddpair.splits.curation.mixing import (
     join_parts,
     open_drawers,
 )
-from oddpair.splits.inputs import Inputs
+from oddpair.splits.inputs import Inputs, find_pool_corpus
 from oddpair.splits.manifest import Claim, Manifest
 
 KIND = "mixture"
@@ -127,15 +127,21 @@ def order_pools(recipe: MixtureRecipe, pools: Mapping[str, Manifest]) -> list[st
         raise Refusal(f"{len(order)} pools are given, base needs one beside it: use shares for more than two")
     if len(order) < 2:
         raise Refusal("one pool is given, a mixture needs two or more: name them with --pool")
-    sets = {name: (pools[name].of, pools[name].provenance.get("corpus")) for name in order}
-    for name in order[1:]:
-        (of, corpus), (other_of, other_corpus) = sets[name], sets[order[0]]
-        if of != other_of or (corpus and other_corpus and corpus != other_corpus):
+    _need_one_set(pools, order)
+    return order
+
+
+def _need_one_set(pools: Mapping[str, Manifest], order: Sequence[str]) -> None:
+    corpora = {name: find_pool_corpus(pools[name]) for name in order}
+    known = {name: corpus for name, corpus in corpora.items() if corpus}
+    for told in ({name: pools[name].of for name in order}, known):
+        first = next(iter(told), "")
+        other = next((name for name in told if told[name] != told[first]), None)
+        if other is not None:
             raise Refusal(
-                f"pools {order[0]!r} and {name!r} are of different sets: use a recipe of kind sources, which makes a "
+                f"pools {first!r} and {other!r} are of different sets: use a recipe of kind sources, which makes a "
                 "split of each"
             )
-    return order
 
 
 def plan_mixes(recipe: MixtureRecipe, sizes: Mapping[str, int]) -> list[Mix]:

@@ -23,7 +23,7 @@ from oddpair.splits.curation.prototypes import (
     make_prototypes,
     prune,
 )
-from oddpair.splits.curation.selection import FloatArray, check_size, find_rows, find_size
+from oddpair.splits.curation.selection import FloatArray, check_size, find_rows, find_size, need_claims
 from oddpair.splits.inputs import Inputs
 from oddpair.splits.manifest import Claim, Manifest
 from oddpair.splits.pool import pool_of_stored
@@ -130,7 +130,7 @@ def verify(manifest: Manifest, recipe: PrototypesRecipe, inputs: Inputs, work: P
     pool = pool_of_stored(stored)
     kept, members = find_rows(manifest, pool)
     centroids = make_prototypes(stored, pool, recipe.plan, threads=inputs.workers)
-    made, distance, balance = manifest.statement
+    made, distance, balance = need_claims(manifest, "sha256", "limit", "balance")
     sha256 = _identify(centroids)
     checks = [
         members,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class SimilarityRecipe:
         if not self.sizes and set(self.prune) & set(_SIZED):
             raise Refusal(f"sizes is empty: near, far and random need one, prune is {list(self.prune)}")
         for key, size in (*(("sizes", size) for size in self.sizes), ("core", self.core)):
+            if size is not None and not math.isfinite(size):
+                raise Refusal(f"{key} is {size}: it must be a share or a number of rows")
             if size is not None and not (0 < size < 1 or (size >= 1 and size == int(size))):
                 raise Refusal(
                     f"{key} is {size:g}: it must be a share between 0 and 1 or a whole number of rows"

@@ -24,6 +24,9 @@ from oddpair.splits.styles.scorer import CLASSES, NATURAL, PROBED
 from oddpair.splits.styles.splits import split_styles
 from oddpair.splits.styles.verify import verify_style
 
+# Beyond it, what is left of 1 has too few digits to be shared out among bounds.
+_SUREST = 0.999999
+
 ROWS_FILE, CLEAN_FILE = "classes.parquet", "clean_classes.parquet"
 
 
@@ -48,7 +51,8 @@ class StyleStrictRecipe:
         confidence: Of the certificates and of the leak bounds.
         natural_tests: Test sets of natural pictures.
         rendition_tests: Test sets of renditions.
-        held_out: Share of the labelled rows of a style that become its test, where no test set is given.
+        held_out: Share of the labelled rows that is drawn, for those of a style to become its test, where no test set is
+            given.
         similarity: A row nearer to a test picture of the other style leaves; ``None`` to set it by ``quantile``.
         quantile: Share of hand-labelled rows of a style that are no nearer to the other style's tests than
             a row that stays.
@@ -87,6 +91,8 @@ class StyleStrictRecipe:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise Refusal(f"{name} is {value}: it must lie between 0 and 1")
+        if self.confidence > _SUREST:
+            raise Refusal(f"confidence is {self.confidence}: it must be {_SUREST} or less")
         if self.similarity is not None and not -1 <= self.similarity <= 1:
             raise Refusal(f"similarity is {self.similarity}: it must lie between -1 and 1, or be null")
         if not self.natural:
@@ -114,7 +120,7 @@ class StyleStrictRecipe:
                 "shares are given, and random labels need none: set labels_are to by-class, or leave them out"
             )
         values = list(self.shares.values())
-        if set(self.shares) != set(CLASSES) or min(values) < 0 or abs(sum(values) - 1) > 1e-6:
+        if set(self.shares) != set(CLASSES) or not (min(values) >= 0 and abs(sum(values) - 1) <= 1e-6):
             raise Refusal(
                 f"shares are {dict(self.shares)}: they must name {', '.join(CLASSES)}, none below 0, and add up to 1"
             )
@@ -142,7 +148,11 @@ def build(recipe: StyleStrictRecipe, inputs: Inputs, work: Path) -> Built:
     textured = open_textures(inputs.need_corpus().need_stored()) is not None
     for pictures in inputs.tests.values():
         # Before hours of search: the classifiers will look at them too.
-        open_features(pictures.need_stored(), textured=textured)
+        features = open_features(pictures.need_stored(), pictures.corpus, textured=textured)
+        if recipe.classifier == "fine-tune":
+            from oddpair.splits.styles.fine_tune import need_pictures
+
+            need_pictures(features, pictures.name)
     made = split_styles(recipe, inputs, work)
     cleaned = {
         name: clean_test(made.sorted, inputs.tests[name], style, recipe.class_column)
@@ -153,6 +163,11 @@ def build(recipe: StyleStrictRecipe, inputs: Inputs, work: Path) -> Built:
     if any(test.classes for test in cleaned.values()):
         tables[CLEAN_FILE] = class_table(cleaned)
     provenance = inputs.identify()
+    tower = made.sorted.sort.scorer.tower
+    if tower is not None:
+        from oddpair.splits.styles.fine_tune import identify_tower
+
+        provenance["classifier"] = identify_tower(recipe.tuned_model, recipe.tuned_weights, tower)
     return Built(
         splits=(
             *describe_strict(made, provenance, quantile=recipe.quantile),

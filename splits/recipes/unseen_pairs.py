@@ -29,6 +29,7 @@ from oddpair.splits.corpus_counts import CorpusCounts, open_corpus_counts, open_
 from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.manifest import Manifest
 from oddpair.splits.pairs.near_images import NearImages, find_near
+from oddpair.splits.pairs.repeated import find_repeated
 from oddpair.splits.pairs.sample_sets import Columns, SampleSets, read_samples
 from oddpair.splits.pairs.set_counts import list_pairs
 from oddpair.splits.pairs.unseen_claims import hash_gallery
@@ -47,7 +48,8 @@ class UnseenPairsRecipe:
     """Concepts that a corpus never shows together; ``unseen_pairs.yaml``.
 
     Attributes:
-        minimum_count: Rows of the corpus that must hold each concept: of what is absent everything is unseen.
+        minimum_count: Rows of the corpus that must hold each concept: of what is absent everything is unseen. For the
+            samples of a test set rows of one uid are one; ``pairs.parquet`` has the counts of rows.
         count_in: Where concepts are looked for in samples and in the corpus: captions, images or both.
         neighbours: Nearest corpus pictures of a test picture that are looked at.
         caliper: Largest difference of log10 counts between an unseen sample and its seen control, in decades.
@@ -181,6 +183,7 @@ def build(recipe: UnseenPairsRecipe, inputs: Inputs, work: Path) -> Built:
         postings=bool(inputs.tests),
     )
     postings = opened.postings() if inputs.tests else None
+    repeated = find_repeated(inputs.need_corpus().need_corpus()) if inputs.tests else None
     table = candidates(opened.counts, nested_of(opened.counts), minimum_count=recipe.minimum_count)
     table = _check_pairs(table, opened.counts, None, None)
     splits: list[Manifest] = []
@@ -188,6 +191,7 @@ def build(recipe: UnseenPairsRecipe, inputs: Inputs, work: Path) -> Built:
     panels: dict[str, list[Panel]] = {}
     for name in sorted(inputs.tests):
         assert postings is not None
+        assert repeated is not None
         samples = _read(recipe, inputs.tests[name], opened.vocabulary, inputs)
         near = _search(recipe, inputs, name, opened.vocabulary, work) if _is_searched(inputs) else None
         table = _check_pairs(table, opened.counts, samples, near)
@@ -199,6 +203,7 @@ def build(recipe: UnseenPairsRecipe, inputs: Inputs, work: Path) -> Built:
             mode=recipe.count_in,
             minimum=recipe.minimum_count,
             images=opened.tags is not None,
+            repeated=repeated,
         )
         made = make_splits(described, _terms(recipe, inputs, opened, postings, samples))
         splits += made.splits

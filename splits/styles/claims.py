@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from oddpair.splits.manifest import Claim
 from oddpair.splits.styles.clean import CleanTest
 from oddpair.splits.styles.deployment import Shares
+from oddpair.splits.styles.rounding import name_confidence, round_down, round_up
 from oddpair.splits.styles.scorer import OTHER
 from oddpair.splits.styles.sorting import HeldOut
 from oddpair.splits.styles.splits import SortedCorpus
@@ -28,6 +28,7 @@ def claim_strict(
         quantile: Of the hand-labelled rows, where that set the threshold.
     """
     style, certificate = split.style, found.sort.certificate(split.style)
+    tower = found.sort.scorer.tower
     claims: list[dict[str, Any]] = [
         {"claim": "sorted", "style": style},
         {
@@ -38,6 +39,7 @@ def claim_strict(
             "correct": certificate.correct,
             "accepted": certificate.accepted,
             "shares": _name_shares(found.sort.shares),
+            **({} if tower is None else {"tower": tower}),
         },
         {
             "claim": "leak",
@@ -98,22 +100,21 @@ def say(values: dict[str, Any]) -> str:
         why = (
             "a threshold set by hand"
             if values["reference"] is None
-            else f"the {values['quantile']:.4g} quantile of {values['reference']:,} hand-labelled {style} rows"
+            else f"the {values['quantile']} quantile of {values['reference']:,} hand-labelled {style} rows"
         )
         return (
-            f"no row has a cosine similarity above {values['threshold']:.4f} to a {other} test picture "
+            f"no row has a cosine similarity above {round_up(values['threshold'])} to a {other} test picture "
             f"({', '.join(values['tests'])}): {why}"
         )
-    sure = f"{values['confidence']:.0%}"
+    sure = name_confidence(values["confidence"])
     if kind == "precision":
-        share = math.floor(1e4 * values["at_least"]) / 1e4
         return (
-            f"at least {share:.2%} of the corpus rows that the {style} classifier accepts are {style}, {sure} "
+            f"at least {round_down(values['at_least']):.2%} of the corpus rows that the {style} classifier accepts are "
+            f"{style}, {sure} "
             f"({values['correct']:,} of {values['accepted']:,} labelled rows{values['shares']})"
         )
-    share = math.ceil(1e4 * values["at_most"]) / 1e4
     return (
-        f"at most {share:.2%} of the rows are of the other style, {sure} "
+        f"at most {round_up(values['at_most']):.2%} of the rows are of the other style, {sure} "
         f"({values['opposite']:,} of {values['accepted']:,} held-out rows{values['shares']})"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,22 @@ class Shares:
     risk: float
     drawn: tuple[int, ...] | None
     confidence: float
+
+    def without(self, gone: Counts, total: int) -> Shares:
+        """Return the shares among the rows that are left when rows of known classes are gone.
+
+        Args:
+            gone: Rows of each class, shape ``(3,)``.
+            total: Rows before.
+
+        Returns:
+            The bounds, which hold whenever those before did; they are the same if nothing is left.
+        """
+        left = total - int(gone.sum())
+        if not left:
+            return self
+        lower, upper = ((share * total - gone) / left for share in (self.lower, self.upper))
+        return replace(self, lower=np.clip(lower, 0, 1), upper=np.clip(upper, 0, 1))
 
     def worst(self, code: int, rates: Floats) -> tuple[Floats, Floats]:
         """Return the smallest share that a class may have, and what the worst of the other two adds to its rows.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -20,6 +21,8 @@ from oddpair.retrieval.stored import StoredRows
 from oddpair.retrieval.unit_rows import IntArray, UnitRows
 
 _BYTES_AT_ONCE = 2 << 20
+_GAP_BYTES = 128 << 10
+_THREADS = 4
 
 
 class HalfRows(Protocol):
@@ -142,12 +145,27 @@ def fetch_half(rows: HalfRows, wanted: IntArray) -> NDArray[np.float16]:
     found = np.empty((len(wanted), width), dtype=np.float16)
     order = np.argsort(wanted, kind="stable")
     ascending = wanted[order]
-    stretch = max(1, _BYTES_AT_ONCE // (2 * width))
-    begin = 0
-    while begin < len(ascending):
+
+    def fetch(part: tuple[int, int]) -> None:
+        begin, end = part
         start = int(ascending[begin])
-        end = int(np.searchsorted(ascending, start + stretch))
-        part = rows.read(start, int(ascending[end - 1]) + 1)
-        found[order[begin:end]] = part[ascending[begin:end] - start]
-        begin = end
+        read = rows.read(start, int(ascending[end - 1]) + 1)
+        found[order[begin:end]] = read[ascending[begin:end] - start]
+
+    # A disk answers several at once.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for _ in threads.map(fetch, _stretches(ascending, 2 * width)):
+            pass
     return found
+
+
+def _stretches(ascending: IntArray, row_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield places that are read at once: what lies between them takes no longer than to begin anew behind it."""
+    most, gap = (max(1, size // row_bytes) for size in (_BYTES_AT_ONCE, _GAP_BYTES))
+    behind = [*(np.flatnonzero(np.diff(ascending) > gap) + 1).tolist(), len(ascending)]
+    begin = 0
+    for end in behind:
+        while begin < end:
+            stop = min(end, int(np.searchsorted(ascending, ascending[begin] + most)))
+            yield begin, stop
+            begin = stop

@@ -1,9 +1,9 @@
-"""Hand labels of a corpus: from one of its columns or from a table, as classes of its rows; and which become a test."""
+"""Hand labels of a corpus: from one of its columns or from a table, as classes of its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import Corpus
-from oddpair.retrieval.unit_rows import IntArray
-from oddpair.splits.labelling.labels import drawn_at_random, read_labels
+from oddpair.splits.labelling.labels import read_labels_table
+from oddpair.splits.labelling.origin import describe_corpus
 from oddpair.splits.pool import Pool
-from oddpair.splits.styles.scorer import AMBIGUOUS, CLASSES, CODE, NATURAL, RENDITION, UNLABELLED, Codes
+from oddpair.splits.styles.scorer import AMBIGUOUS, CODE, NATURAL, RENDITION, UNLABELLED, Codes
+
+# More labelled pictures without a row are no rows set aside but labels of something else.
+_MOST_STRANGE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,10 @@ class StyleLabels:
         codes: Class of each row, -1 where there is no label, shape ``(n,)``.
         random: Labelled rows that are known to be drawn from the corpus at random, shape ``(n,)``; ``None`` if nothing
             is known of how rows were drawn.
+        unmarked: Labelled rows of which it is not known how they were drawn, where it is known of others, shape ``(n,)``;
+            ``None`` with ``random``.
+        left_open: Rows that people looked at and that have no label, with how they were drawn, by place.
+        strange: Labelled pictures that are no rows of the pool.
         source: What the labels are from, for a refusal.
     """
 
@@ -36,6 +43,21 @@ class StyleLabels:
     codes: Codes
     random: NDArray[np.bool_] | None
     source: str
+    unmarked: NDArray[np.bool_] | None = None
+    left_open: Mapping[int, str] = field(default_factory=dict)
+    strange: int = 0
+
+    def among(self, stays: NDArray[np.bool_]) -> StyleLabels:
+        """Return the labels of some of the rows, shape ``(n,)``."""
+        place = np.cumsum(stays) - 1
+        return replace(
+            self,
+            pool=Pool(uids=self.pool.keep(stays), rows=self.pool.rows[stays]),
+            codes=self.codes[stays],
+            random=None if self.random is None else self.random[stays],
+            unmarked=None if self.unmarked is None else self.unmarked[stays],
+            left_open={int(place[row]): way for row, way in self.left_open.items() if stays[row]},
+        )
 
     def count(self, code: int) -> int:
         """Return how many rows have a label."""
@@ -53,36 +75,61 @@ def class_of(label: str | None, natural: Sequence[str], ambiguous: Sequence[str]
     return CODE[NATURAL if label in natural else AMBIGUOUS if label in ambiguous else RENDITION]
 
 
-def labels_of_file(path: Path, pool: Pool, natural: Sequence[str], ambiguous: Sequence[str]) -> StyleLabels:
-    """Read labels that people gave.
+def labels_of_file(
+    path: Path, pool: Pool, natural: Sequence[str], ambiguous: Sequence[str], *, corpus: Corpus | None = None
+) -> StyleLabels:
+    """Read labels that people gave; those of pictures that are not in the pool, as far as they are few, are left out.
 
     Args:
-        path: As for ``read_labels``.
+        path: As for ``read_labels_table``.
         pool: The corpus.
         natural: Labels that mean natural.
         ambiguous: Labels that mean ambiguous.
+        corpus: What must have been labelled, where the labels tell.
 
     Returns:
         The labels.
 
     Raises:
-        Refusal: If a labelled uid is not in the corpus, or nothing is labelled.
+        Refusal: If nothing is labelled, another corpus was, or over a tenth of the labelled uids are not in the pool.
     """
-    given = read_labels(path)
-    drawn = drawn_at_random(path)
-    places = pool.places(list(given))
-    if (places < 0).any():
-        lost = [uid for uid, place in zip(given, places.tolist(), strict=True) if place < 0]
+    found = read_labels_table(path)
+    labelled = found.origin.corpus
+    if corpus is not None and labelled is not None and labelled != describe_corpus(corpus):
         raise Refusal(
-            f"{path}: {len(lost):,} labelled uids are not in the corpus, such as {lost[0]!r}: give the labels of this corpus"
+            f"{path} has labels of a corpus of {labelled}, {corpus.root} has {describe_corpus(corpus)}: rows drawn from "
+            "one tell nothing of another; give the corpus that was labelled"
         )
+    given = found.merge()
+    places = pool.places(list(given))
+    known = places >= 0
+    strange = len(places) - int(known.sum())
+    if strange > _MOST_STRANGE * len(places):
+        lost = next(uid for uid, there in zip(given, known.tolist(), strict=True) if not there)
+        raise Refusal(
+            f"{path}: {strange:,} of {len(places):,} labelled uids are not in the corpus or have no embedding, such as "
+            f"{lost!r}, more than {_MOST_STRANGE:.0%}: give the labels of this corpus"
+        )
+    rows = places[known]
     codes = np.full(len(pool), UNLABELLED, dtype=np.int8)
-    codes[places] = [class_of(label, natural, ambiguous) for label in given.values()]
-    random = None
-    if drawn:
-        random = np.zeros(len(pool), dtype=np.bool_)
-        random[places] = [uid in drawn for uid in given]
-    return StyleLabels(pool=pool, codes=codes, random=random, source=str(path))
+    codes[rows] = np.array([class_of(label, natural, ambiguous) for label in given.values()], np.int8)[known]
+    left_open = found.left_open()
+    open_rows = pool.places(list(left_open)).tolist() if left_open else []
+    random = unmarked = None
+    if found.drawn is not None:
+        ways = [found.drawn.get(uid, "") for uid in given]
+        random, unmarked = np.zeros((2, len(pool)), dtype=np.bool_)
+        random[rows] = np.array([way == "random" for way in ways])[known]
+        unmarked[rows] = np.array([not way for way in ways])[known]
+    return StyleLabels(
+        pool=pool,
+        codes=codes,
+        random=random,
+        unmarked=unmarked,
+        left_open={row: way for row, way in zip(open_rows, left_open.values(), strict=True) if row >= 0},
+        strange=strange,
+        source=str(path),
+    )
 
 
 def labels_of_column(
@@ -126,47 +173,6 @@ def labels_of_column(
                 f"{corpus.root} labels uid {uid} in two ways in the column '{column}': remove one of its rows"
             )
     return StyleLabels(pool=pool, codes=codes, random=None, source=f"the column '{column}'")
-
-
-def hold_out(
-    labels: StyleLabels, styles: Sequence[str], share: float, rng: np.random.Generator
-) -> tuple[StyleLabels, dict[str, IntArray]]:
-    """Take a share of the labelled rows of some styles out of the corpus, as their test pictures.
-
-    The same share of the other labels is set aside unread, so that what is left is as good a sample as it was.
-
-    Args:
-        labels: Of the corpus.
-        styles: Natural, rendition or both.
-        share: Of the labelled rows.
-        rng: Source of the draw.
-
-    Returns:
-        The labels of the other rows, and the rows held out of each style as places in the pool given.
-
-    Raises:
-        Refusal: If a style has too few labelled rows.
-    """
-    taken: dict[str, IntArray] = {}
-    codes = labels.codes.copy()
-    for name in CLASSES:
-        members = np.flatnonzero(labels.codes == CODE[name])
-        size = round(share * len(members))
-        if name in styles and size < 1:
-            raise Refusal(
-                f"{len(members):,} rows are labelled {name}, too few to hold out {share:.0%} as a test: label more, "
-                f"or check {labels.source} and which labels are natural"
-            )
-        drawn = np.sort(rng.permutation(members)[:size])
-        codes[drawn] = UNLABELLED
-        if name in styles:
-            taken[name] = drawn
-    stays = np.ones(len(codes), dtype=np.bool_)
-    for rows in taken.values():
-        stays[rows] = False
-    pool = Pool(uids=labels.pool.keep(stays), rows=labels.pool.rows[stays])
-    random = None if labels.random is None else labels.random[stays]
-    return replace(labels, pool=pool, codes=codes[stays], random=random), taken
 
 
 def draw_labels(labels: StyleLabels, most: int | None, rng: np.random.Generator) -> StyleLabels:

@@ -14,11 +14,12 @@ from oddpair.splits.manifest import CardRow, Manifest
 from oddpair.splits.styles.claims import claim_clean, claim_strict, claim_test
 from oddpair.splits.styles.clean import CleanTest
 from oddpair.splits.styles.deployment import count_classes
+from oddpair.splits.styles.rounding import round_down, round_up
 from oddpair.splits.styles.scorer import CLASSES, OTHER, PROBED
 from oddpair.splits.styles.search import Nearness
-from oddpair.splits.styles.sorting import HeldOut, sort_card
+from oddpair.splits.styles.sorting import sort_card
 from oddpair.splits.styles.splits import SortedCorpus, StyleSplits
-from oddpair.splits.styles.strict import NOT_SEARCHED, StrictSplit
+from oddpair.splits.styles.strict import NOT_SEARCHED, Mask, StrictSplit
 
 RECIPE = "style-strict"
 _BINS = 50
@@ -43,7 +44,7 @@ def describe_strict(
             provenance=dict(provenance),
             rules=_rules(found, split),
             statement=claim_strict(found, split, leak, quantile=quantile),
-            card=_card(found, split, near, leak, quantile),
+            card=_card(found, split, near),
         )
         for split, near, leak in zip(made.splits, made.near, made.leaks, strict=True)
     )
@@ -130,25 +131,24 @@ def _show_nearness(split: StrictSplit, near: Nearness) -> list[Panel]:
     groups = {"sorted": split.sorted_in, "kept": split.keep}
     low = float(np.floor(20 * near.similarity[split.sorted_in].min(initial=1.0)) / 20)
     edges = np.linspace(min(low, 0.95), 1.0, _BINS + 1)
-    clipped = np.clip(near.similarity, edges[0], edges[-1])
+    step = edges[1] - edges[0]
+    bins = np.clip((near.similarity - edges[0]) / step, 0, _BINS - 1).astype(np.int64)
     histogram = Histogram(
         title=f"Similarity to the nearest {other} test picture",
         label="cosine similarity",
         edges=edges,
-        counts={
-            name: np.histogram(clipped[mask], edges)[0].astype(np.int64) for name, mask in groups.items()
-        },
+        counts={name: np.bincount(bins[mask], minlength=_BINS) for name, mask in groups.items()},
         marks={} if split.threshold is None else {"threshold": split.threshold},
     )
+    there = np.bincount(near.styles, minlength=len(near.names))
+    nearest = {
+        name: np.bincount(near.styles[mask], minlength=len(near.names)) for name, mask in groups.items()
+    }
     composition = Composition(
         title=f"Style of the nearest {other} test picture",
         counts={
-            name: {
-                style: int((near.styles[mask] == place).sum())
-                for place, style in enumerate(near.names)
-                if (near.styles == place).any()
-            }
-            for name, mask in groups.items()
+            name: {style: int(counts[place]) for place, style in enumerate(near.names) if there[place]}
+            for name, counts in nearest.items()
         },
     )
     return [histogram, composition]
@@ -163,68 +163,60 @@ def _rules(found: SortedCorpus, split: StrictSplit) -> tuple[tuple[str, int], ..
     )
 
 
-def _card(
-    found: SortedCorpus, split: StrictSplit, near: Nearness | None, leak: HeldOut, quantile: float
-) -> tuple[CardRow, ...]:
-    style, other = split.style, OTHER[split.style]
+def _card(found: SortedCorpus, split: StrictSplit, near: Nearness | None) -> tuple[CardRow, ...]:
+    """Say what neither the rules nor the statement say."""
+    style, certificate = split.style, found.sort.certificate(split.style)
     counts = count_classes(found.codes)
-    left_out = (f"{other} threshold", f"{other} precision", f"{other} recall", f"other style among {other}")
-    about = [row for row in sort_card(found.sort) if not row[0].startswith(("rows sorted", *left_out))]
+    mine = (f"{style} precision", f"{style} recall", f"other style among {style}")
+    about = [row for row in sort_card(found.sort) if row[0].startswith(mine)]
+    threshold = f"score >= {round_down(certificate.threshold)}, {len(certificate.steps)} thresholds tried"
     card: list[CardRow] = [
         (f"rows sorted {name}", f"{counts[CLASSES.index(name)]:,}") for name in sorted(CLASSES)
     ]
-    card += [("rows of any class that went by their hand label", f"{len(found.sort.seen):,}"), *about]
-    if near is None or split.threshold is None:
+    card += [
+        ("rows of any class that went by their hand label", f"{len(found.known):,}"),
+        (f"{style} threshold", threshold),
+        *about,
+    ]
+    if found.labels.strange:
+        told = f"{found.labels.strange:,} of pictures that are no embedded row of the corpus"
+        card.append(("hand labels that were left out", told))
+    if near is None:
         card.append(("search against the test images", NOT_SEARCHED))
     else:
-        reference = (
-            "set by hand"
-            if split.reference is None
-            else f"the {quantile:.4g} quantile of {split.reference:,} hand-labelled {style} rows"
-        )
         card += [
-            ("similarity threshold", f"{split.threshold:.4f}, {reference}"),
             ("rows that left as too near a test image", f"{int(split.left.sum()):,}"),
             *_nearness(near, split),
         ]
-    card.append((f"rows of the {style} split", f"{int(split.keep.sum()):,}"))
-    card.append(
-        (
-            f"other style in the {style} split",
-            f"at most {leak.leak_bound:.2%} at {leak.confidence:.0%} ({leak.opposite:,} of {leak.accepted:,} held-out rows)",
-        )
-    )
     return tuple(card)
 
 
 def _nearness(near: Nearness, split: StrictSplit) -> list[CardRow]:
-    groups = [("nearest test image", np.ones(len(near.styles), dtype=np.bool_))]
+    def tell(mask: Mask) -> str:
+        before, after = (near.similarity[rows & mask] for rows in (split.sorted_in, split.keep))
+        return f"{_spread(before)} before, {_spread(after)} after"
+
+    told = tell(np.ones(len(near.styles), dtype=np.bool_))
+    rows = [("nearest test image", told)]
     for place, name in enumerate(near.names):
         mask = near.styles == place
         if mask.any():
-            groups.append((f"nearest test image, {name}", mask))
-    return [
-        (
-            f"{label}: median, 99 %, max",
-            f"{_spread(near.similarity[split.sorted_in & mask])} before, "
-            f"{_spread(near.similarity[split.keep & mask])} after",
-        )
-        for label, mask in groups
-    ]
+            rows.append((f"nearest test image, {name}", told if mask.all() else tell(mask)))
+    return [(f"{label}: median, 99 %, max", words) for label, words in rows]
 
 
 def _spread(near: NDArray[np.float32]) -> str:
     if not len(near):
         return "no row"
-    found = near.astype(np.float64)
-    return f"{np.median(found):.3f}, {np.quantile(found, 0.99):.3f}, {found.max():.3f}"
+    middle, high = np.quantile(near.astype(np.float64), [0.5, 0.99])
+    return f"{middle:.3f}, {high:.3f}, {round_up(float(near.max()), 3)}"
 
 
 def _clean_card(found: SortedCorpus, test: CleanTest) -> tuple[CardRow, ...]:
     card: list[CardRow] = [
         (
             f"{name} threshold",
-            f"score >= {found.sort.certificate(name).threshold:.4f}, certified for the corpus",
+            f"score >= {round_down(found.sort.certificate(name).threshold)}, certified for the corpus",
         )
         for name in PROBED
     ]

@@ -34,11 +34,13 @@ class StyleScorer:
             on nothing but the row.
         unseen: Scores of labelled rows by a classifier that did not see them, shape ``(u, 2)``.
         codes: Labels of these rows, shape ``(u,)``.
+        tower: Of the weights of an image tower that was trained, sha256, hex; ``None`` where none was.
     """
 
     score: Callable[[StyleFeatures], Scores]
     unseen: Scores
     codes: Codes
+    tower: str | None = None
 
 
 def need_both(codes: Codes) -> None:

@@ -82,14 +82,16 @@ def find_nearest(
         )
         start = 0
         for shard, size in enumerate(corpus.sizes):
-            table = files.read_table(
-                numbered(found.folder, "rows", shard, len(corpus.sizes)), ["score", "test"]
-            )
+            columns = ["score", "test"] if test.styles else ["score"]
+            table = files.read_table(numbered(found.folder, "rows", shard, len(corpus.sizes)), columns)
             scores = table["score"].to_numpy()
-            known = pc.fill_null(pc.index_in(table["test"], value_set=uids), len(uids)).to_numpy()
-            nearer = np.flatnonzero(scores > best[start : start + size]) + start
-            best[nearer] = scores[nearer - start]
-            styles[nearer] = of_test[known[nearer - start]]
+            nearer = np.flatnonzero(scores > best[start : start + size])
+            best[nearer + start] = scores[nearer]
+            # Where all pictures of a set are of one style, which of them is nearest tells no more.
+            known = np.full(len(scores), len(uids))
+            if test.styles:
+                known = pc.fill_null(pc.index_in(table["test"], value_set=uids), len(uids)).to_numpy()
+            styles[nearer + start] = of_test[known[nearer]]
             start += size
     return Nearness(similarity=best[pool.rows], styles=styles[pool.rows], names=names)
 

@@ -19,6 +19,7 @@ from oddpair.splits.styles.deployment import (
     count_classes,
 )
 from oddpair.splits.styles.features import StyleFeatures
+from oddpair.splits.styles.rounding import name_confidence, round_down, round_up
 from oddpair.splits.styles.scorer import (
     AMBIGUOUS,
     CLASSES,
@@ -233,7 +234,7 @@ def sort_corpus(
     to_fit = np.sort(np.concatenate([drawn[parts[0]], others]))
     threshold, held = drawn[parts[1]], drawn[parts[2]]
     scorer = fit(features, rows[to_fit], codes[to_fit])
-    score = scorer.score(features)[rows]
+    score = scorer.score(features).take(rows, axis=0)
     natural, rendition = (
         _certify(score[threshold, column], codes[threshold], scorer, name, precision, confidence, shares)
         for column, name in enumerate(PROBED)
@@ -291,8 +292,8 @@ def sort_card(sort: StyleSort) -> tuple[tuple[str, str], ...]:
         rows.append(
             (
                 f"{name} threshold",
-                f"score >= {found.threshold:.4f}, {where} at least {found.lower_bound:.4f} at "
-                f"{found.confidence:.0%} ({found.correct:,} of {found.accepted:,} accepted labels right, "
+                f"score >= {round_down(found.threshold)}, {where} at least {round_down(found.lower_bound)} at "
+                f"{name_confidence(found.confidence)} ({found.correct:,} of {found.accepted:,} accepted labels right, "
                 f"{len(found.steps)} thresholds tried)",
             )
         )
@@ -302,7 +303,7 @@ def sort_card(sort: StyleSort) -> tuple[tuple[str, str], ...]:
             (f"{part.style} recall, held out", _proportion(part.correct, part.members, part.recall)),
             (
                 f"other style among {part.style}",
-                f"at most {part.leak_bound:.2%} at {part.confidence:.0%} "
+                f"at most {round_up(part.leak_bound):.2%} at {name_confidence(part.confidence)} "
                 f"({part.opposite:,} of {part.accepted:,} held-out rows)",
             ),
         ]
@@ -317,4 +318,4 @@ def _interval(correct: int, trials: int, confidence: float) -> tuple[float, floa
 def _proportion(correct: int, trials: int, interval: tuple[float, float]) -> str:
     if not trials:
         return "unknown, no held-out row"
-    return f"{correct / trials:.3f} [{interval[0]:.3f}, {interval[1]:.3f}] ({correct:,} of {trials:,})"
+    return f"{correct / trials:.3f} [{round_down(interval[0], 3)}, {round_up(interval[1], 3)}] ({correct:,} of {trials:,})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.stored import StoredRows
+from oddpair.retrieval.stored import StoredRows, read_uids
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.pool import Pool, pool_of_stored
 from oddpair.splits.styles.centroid import fit_centroids
-from oddpair.splits.styles.deployment import Shares, estimate_shares, give_shares
+from oddpair.splits.styles.deployment import Shares, count_classes, estimate_shares, give_shares
 from oddpair.splits.styles.features import StyleFeatures, open_features, open_textures
 from oddpair.splits.styles.knn import fit_neighbours
 from oddpair.splits.styles.labels import (
     StyleLabels,
     draw_labels,
-    hold_out,
     labels_of_column,
     labels_of_file,
     read_texts,
 )
 from oddpair.splits.styles.probe import fit_probe
-from oddpair.splits.styles.scorer import CODE, OTHER, PROBED, Codes
+from oddpair.splits.styles.sampling import find_sample, hold_out
+from oddpair.splits.styles.scorer import CLASSES, CODE, OTHER, PROBED, UNLABELLED, Codes
 from oddpair.splits.styles.search import Nearness, StyleTest, find_nearest, store_rows
 from oddpair.splits.styles.sorting import Fit, HeldOut, StyleSort, report, sort_corpus
-from oddpair.splits.styles.strict import StrictSplit, keep_strict, nearness_threshold
+from oddpair.splits.styles.strict import Mask, StrictSplit, keep_strict, nearness_threshold
 
 if TYPE_CHECKING:
     from oddpair.splits.recipes.style_strict import StyleStrictRecipe
@@ -47,7 +47,8 @@ class SortedCorpus:
         pool: The rows that are no test, by uid.
         labels: Hand labels of these rows that were looked at.
         sort: How the classifiers sorted them.
-        codes: Class of each row: its hand label where that was used to fit or for a threshold, else the classifiers'.
+        known: Rows whose class is their hand label: it was used to fit, for a threshold or to find tests, shape ``(k,)``.
+        codes: Class of each row: its hand label where it is known, else the classifiers'.
         stored: Embeddings of the corpus.
         features: What the classifiers look at.
         tests: Test sets of each style.
@@ -58,6 +59,7 @@ class SortedCorpus:
     pool: Pool
     labels: StyleLabels
     sort: StyleSort
+    known: IntArray
     codes: Codes
     stored: StoredRows
     features: StyleFeatures
@@ -139,19 +141,20 @@ def split_styles(
         sorted=found,
         splits=(first, second),
         near=(nearness[0], nearness[1]),
-        leaks=(find_leak(found, first), find_leak(found, second)),
+        leaks=(find_leak(found, first.keep, first.style), find_leak(found, second.keep, second.style)),
     )
 
 
-def find_leak(found: SortedCorpus, split: StrictSplit) -> HeldOut:
-    """Compare a split with the labels of rows that were used for nothing else."""
-    held, sort = found.sort.report, found.sort
+def find_leak(found: SortedCorpus, kept: Mask, style: str) -> HeldOut:
+    """Compare rows that are kept as a style with the labels of rows that were used for nothing else."""
+    held, sort, shares = found.sort.report, found.sort, found.sort.shares
+    if shares is not None:
+        # What goes by its label is right. Of the rows that go by a classifier, labels by class have shares of their own.
+        gone = count_classes(found.codes[found.known])
+        gone += np.array([len(found.held.get(name, ())) for name in CLASSES])
+        shares = shares.without(gone, len(found.pool) + sum(map(len, found.held.values())))
     return report(
-        split.keep[held],
-        found.labels.codes[held],
-        split.style,
-        confidence=sort.natural.confidence,
-        shares=sort.shares,
+        kept[held], found.labels.codes[held], style, confidence=sort.natural.confidence, shares=shares
     )
 
 
@@ -166,17 +169,20 @@ def sort_by_style(recipe: StyleStrictRecipe, inputs: Inputs, work: Path) -> Sort
     tests = {style: _open_tests(recipe, inputs, style) for style in PROBED}
     pool = pool_of_stored(stored)
     total = len(pool)
-    labels = _read_labels(recipe, inputs, corpus, pool)
+    labels = _leave_tests(_read_labels(recipe, inputs, corpus, pool), inputs.tests.values())
+    pool, sample = labels.pool, find_sample(labels, recipe.labels_are)
+    aside = np.full(len(pool), UNLABELLED, dtype=np.int8)
     held: dict[str, Pool] = {}
     missing = [style for style in PROBED if not tests[style]]
     if missing:
         rng = np.random.default_rng((recipe.seed, _HOLD_STREAM))
-        labels, taken = hold_out(labels, missing, recipe.held_out, rng)
-        for style, places in taken.items():
+        apart = hold_out(labels, missing, recipe.held_out, rng, sample=sample)
+        for style, places in apart.tests.items():
             held[style] = Pool(uids=pool.uids.take(places), rows=pool.rows[places])
             rows = store_rows(stored, held[style].rows, work / f"{style}-test")
             tests[style] = (StyleTest(name=f"{style}-test", stored=rows, styles={}),)
-        pool = labels.pool
+        labels, pool, aside = apart.labels, apart.labels.pool, apart.known
+        sample = find_sample(labels, recipe.labels_are)
     labels = draw_labels(labels, recipe.labelled, np.random.default_rng((recipe.seed, _LABEL_STREAM)))
     features = open_features(stored, corpus.corpus, textured=open_textures(stored) is not None)
     sort = sort_corpus(
@@ -188,14 +194,17 @@ def sort_by_style(recipe: StyleStrictRecipe, inputs: Inputs, work: Path) -> Sort
         precision=recipe.precision,
         confidence=recipe.confidence,
         shares=_read_shares(recipe, labels),
-        sampled=labels.random if recipe.labels_are == "random" else None,
+        sampled=sample,
     )
     codes = sort.codes.copy()
     codes[sort.seen] = labels.codes[sort.seen]
+    aside_rows = np.flatnonzero(aside != UNLABELLED)
+    codes[aside_rows] = aside[aside_rows]
     return SortedCorpus(
         pool=pool,
         labels=labels,
         sort=sort,
+        known=np.concatenate([sort.seen, aside_rows]),
         codes=codes,
         stored=stored,
         features=features,
@@ -227,8 +236,19 @@ def _open_tests(recipe: StyleStrictRecipe, inputs: Inputs, style: str) -> tuple[
 
 def _read_labels(recipe: StyleStrictRecipe, inputs: Inputs, corpus: Pictures, pool: Pool) -> StyleLabels:
     if inputs.labels is not None:
-        return labels_of_file(inputs.labels, pool, recipe.natural, recipe.ambiguous)
+        return labels_of_file(
+            inputs.labels, pool, recipe.natural, recipe.ambiguous, corpus=corpus.need_corpus()
+        )
     return labels_of_column(corpus.need_corpus(), recipe.style_column, pool, recipe.natural, recipe.ambiguous)
+
+
+def _leave_tests(labels: StyleLabels, tests: Iterable[Pictures]) -> StyleLabels:
+    """Leave out the rows of a corpus that are, by their uid, pictures of a given test set."""
+    stays = np.ones(len(labels.pool), dtype=np.bool_)
+    for pictures in tests:
+        places = labels.pool.places(read_uids(pictures.need_stored()))
+        stays[places[places >= 0]] = False
+    return labels if stays.all() else labels.among(stays)
 
 
 def _read_shares(recipe: StyleStrictRecipe, labels: StyleLabels) -> Shares | None:

@@ -77,11 +77,15 @@ def _tell_report(report: dict[str, Any]) -> None:
         tell(
             f"    missing for {len(reasons) - _SHOWN:,} other reasons: {sum(n for _, n in reasons[_SHOWN:]):,}"
         )
-    if 0 < listed["rows"] < rows:
-        low, high = listed["interval_95"]
+    if found and not listed["failures"]:
+        tell("    the copy lists no failed row: what it lacks may have rotted or never been asked for")
+    elif 0 < listed["rows"] < rows:
+        interval = "no interval from a single shard"
+        if listed["interval_95"] is not None:
+            low, high = listed["interval_95"]
+            interval = f"95 % interval {low:.1%} to {high:.1%} if whole shards were drawn at random"
         tell(
-            f"    of the {listed['rows']:,} rows that the shards list {listed['share_found']:.1%} are there, 95 % "
-            f"interval {low:.1%} to {high:.1%} if the shards were drawn at random"
+            f"    of the {listed['rows']:,} rows that the shards list {listed['share_found']:.1%} are there, {interval}"
         )
     for name, values in report["columns"].items():
         worst = sorted(values.items(), key=lambda item: (item[1]["found"] / item[1]["rows"], item[0]))

@@ -36,7 +36,7 @@ def paste(
         ),
     ] = None,
     part: Annotated[
-        _Part, typer.Option(help="Accessories to use; which part one is in depends on its file alone.")
+        _Part, typer.Option(help="Accessories to use; which part one is in depends on its pixels alone.")
     ] = _Part.all,
     column: Annotated[
         str | None,

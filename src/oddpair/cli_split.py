@@ -69,7 +69,7 @@ def split(
 ) -> None:
     """Make the splits of a recipe: manifests with what they guarantee, and a page that shows them."""
     from oddpair.commands.given import merge_given, read_sources
-    from oddpair.commands.split import SPLITS, count_lines, split_corpus, try_split
+    from oddpair.commands.split import SPLITS, split_corpus, try_split
     from oddpair.commands.split_page import CARD_FILE
     from oddpair.splits.manifest import as_json_value
     from oddpair.splits.recipe_file import load_recipe
@@ -95,15 +95,15 @@ def split(
     made = (try_split if dry_run else split_corpus)(loaded, given, out, workers=workers)
     if as_json:
         page = None if dry_run else str(out / SPLITS / CARD_FILE)
-        tell(_as_json({"splits": [as_json_value(manifest) for manifest in made], "page": page}))
+        tell(_as_json({"splits": [as_json_value(manifest) for manifest in made.splits], "page": page}))
         return
-    for manifest in made:
+    for manifest in made.splits:
         tell(f"{manifest.name}: {len(manifest):,} rows")
         for claim in manifest.statement:
             tell(f"    {claim.text}")
         for label, value in (*manifest.rules, *manifest.card):
             tell(f"    {label}: {value:,}" if isinstance(value, int) else f"    {label}: {value}")
-    for name, lines in {} if dry_run else count_lines(out).items():
+    for name, lines in made.lines.items():
         tell(f"{name}: {lines:,} lines")
     tell("nothing was written" if dry_run else f"page: {out / SPLITS / CARD_FILE}")
 
@@ -142,16 +142,30 @@ def verify(
         embeddings,
         subset,
     )
-    manifest, checks = verify_split(split, given, workers=workers)
+    found = verify_split(split, given, workers=workers)
+    manifest, checks = found.manifest, found.checks
     if as_json:
         claims = [{"text": check.text, "holds": check.holds, "found": check.found} for check in checks]
-        tell(_as_json({"name": manifest.name, "uids_sha256": manifest.uids_sha256, "claims": claims}))
+        tell(
+            _as_json(
+                {
+                    "name": manifest.name,
+                    "uids_sha256": manifest.uids_sha256,
+                    "claims": claims,
+                    "differences": found.differences,
+                }
+            )
+        )
     else:
         tell(
             f"{manifest.name}: {len(manifest):,} rows, uids sha256 {manifest.uids_sha256}: as its manifest says"
         )
+        if not checks:
+            tell("    it claims nothing else")
         for check in checks:
             tell(f"    {'holds' if check.holds else 'DOES NOT HOLD'}: {check.text} ({check.found})")
+        for line in found.differences:
+            tell(f"    computed from other inputs than the manifest names: {line}")
     broken = [check for check in checks if not check.holds]
     if broken:
         raise Refusal(

@@ -1,6 +1,7 @@
 """Report pages: one self-contained file without script or network, from parts that escape what they show."""
 
 import base64
+import functools
 import hashlib
 import io
 import math
@@ -334,6 +335,11 @@ def svg(figure: "Figure", alt: str) -> Markup:
 
 
 def _render(template: str, **values: object) -> Markup:
+    return Markup(_compile(template).render(values))  # noqa: S704  the template escapes
+
+
+@functools.cache
+def _compile(template: str) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         finalize=_finalize,
@@ -341,7 +347,7 @@ def _render(template: str, **values: object) -> Markup:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return Markup(environment.from_string(template).render(values))  # noqa: S704  the template escapes
+    return environment.from_string(template)
 
 
 def _finalize(value: object) -> object:

@@ -86,7 +86,7 @@ def test_its_rows_are_split_by_the_styles_in_its_metadata(tmp_path, parts, taken
     oddpair("split", "style-strict", *asked, "--out", tmp_path / "out")
     manifest = read_manifest(tmp_path / "out" / "splits" / "natural-strict")
     assert 0 < len(manifest) < ROWS
-    assert set(manifest.uids) <= set(load_embeddings(taken).uids)
+    assert set(manifest.uids.to_pylist()) <= set(load_embeddings(taken).uids)
 
 
 @pytest.mark.tool("embedding-reader", "reads what oddpair embedded, row by row")

@@ -101,8 +101,10 @@ def unseen(tmp_path_factory, downloads, oddpair):
     @functools.cache
     def split(kind):
         out = tmp_path_factory.mktemp("unseen") / kind
-        oddpair("split", "unseen-pairs", "--corpus", downloads(kind), "--out", out)
-        return out / "pairs" / "pairs.parquet"
+        oddpair(
+            "split", "unseen-pairs", "--corpus", downloads(kind), "--set", "minimum_count=1", "--out", out
+        )
+        return out / "splits" / "pairs.parquet"
 
     return split
 

@@ -1,10 +1,14 @@
 """Making splits of a million rows from ready embeddings, searches and tables, beside a plain read of these.
 
-Everything that `oddpair split` does behind its imports is timed: inputs opened and identified, decisions, manifests and
-uids written, forced to disk and read back, the page. Searches are finished. A plain read is of the embeddings
-(`numpy.fromfile`, every part) and their column of uids (`pyarrow`); for a recipe that looks at no picture, of the column
-of uids in the metadata. Similarity recipes need the uids and what the search left of each row. Everything lies on disk
-first, as what is larger than memory does, and then in memory already.
+Everything that `oddpair split` does behind its imports is timed: inputs opened and identified, decisions, the splits of
+an earlier round deleted, manifests and uids written and forced to disk, the page. Searches are finished. Everything lies
+on disk first, as what is larger than memory does, and then in memory already.
+
+A plain read is of the embeddings (`numpy.fromfile`, every part) and their column of uids (`pyarrow`), which is what
+style-strict must read. Similarity, once searched, needs no more than uids and what the search left of each row, so it
+stands beside a read of these too. A control looks at no picture: uids alone of embeddings; of tables the captions too,
+as rows without one are no rows, and every byte, as the manifest names the hash of the files. What it writes is as large
+as what it reads, which no ceiling in reads is fair to.
 """
 
 import argparse
@@ -27,14 +31,15 @@ from tests.perf.figures import FOLDER, Figure, divide, report, time_ways, use_tw
 from tests.perf.stage import Stage
 
 from oddpair import files, stages
+from oddpair.cli_options import REFERENCE
 from oddpair.commands.given import Given
-from oddpair.commands.split import SPLITS, split_corpus
+from oddpair.commands.split import SPLITS, WORK, split_corpus
 from oddpair.retrieval.embed_layout import part_path
 from oddpair.splits.recipe_file import load_recipe
 
 DIMENSION = 512
 SHARDS = 12
-TESTS, REFERENCE, LABELLED = 200, 2_000, 4_000
+TESTS, REFERENCES, LABELLED = 200, 2_000, 4_000
 ROWS_AT_ONCE = 1 << 16
 
 
@@ -73,7 +78,7 @@ def make_world(folder: Path, rows: int) -> None:
     )
     uids = [rng.bytes(16).hex() for _ in range(rows)]
     write_embeddings(folder / "corpus", drawn, uids, SHARDS)
-    write_embeddings(folder / "reference", drawn[:REFERENCE], uids[:REFERENCE], 1)
+    write_embeddings(folder / "reference", drawn[:REFERENCES], uids[:REFERENCES], 1)
     for style, name in enumerate(("natural", "rendition")):
         tests = draw_rows(rng, np.full(TESTS, style))
         write_embeddings(folder / name, tests, [f"{name} {row}" for row in range(TESTS)], 1)
@@ -87,19 +92,34 @@ def make_world(folder: Path, rows: int) -> None:
             "text": ["a photo"] * len(part),
         }
         pq.write_table(pa.table(columns), folder / "metadata" / f"{number:032x}.parquet")
-    names = [("natural", "rendition")[style] for style in styles[:LABELLED]]
-    pq.write_table(pa.table({"uid": uids[:LABELLED], "label": names}), folder / "labels.parquet")
+    # Spread over the corpus, as rows that were drawn to be labelled are.
+    some = slice(None, None, max(1, rows // LABELLED))
+    names = [("natural", "rendition")[style] for style in styles[some]]
+    pq.write_table(pa.table({"uid": uids[some], "label": names}), folder / "labels.parquet")
 
 
+# Whose split the controls are of.
+FIRST = "similarity, far"
 RECIPES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "similarity, far": ("similarity", {"prune": ["far"], "sizes": [0.5], "sampled": 100}, ("tests",)),
+    FIRST: ("similarity", {"prune": ["far"], "sizes": [0.5], "sampled": 100}, ("tests",)),
     "similarity, gap": ("similarity", {"prune": ["gap"], "sampled": 100}, ("tests", "reference")),
-    "control by size": ("control", {}, ("pools",)),
+    "control of tables": ("control", {}, ("pools", "metadata")),
+    "control of embeddings": ("control", {}, ("pools",)),
     "style-strict": (
         "style-strict",
         {"precision": 0.9, "natural_tests": ["natural"], "rendition_tests": ["rendition"]},
         ("styles", "labels"),
     ),
+}
+
+
+PLAIN = "embeddings and uids"
+BESIDE: dict[str, tuple[str, ...]] = {
+    FIRST: (PLAIN, "uids and scores"),
+    "similarity, gap": (PLAIN, "uids and scores"),
+    "control of tables": ("tables",),
+    "control of embeddings": ("uids",),
+    "style-strict": (PLAIN,),
 }
 
 
@@ -110,10 +130,13 @@ def make_given(world: Path, names: tuple[str, ...]) -> Given:
         "styles": {"tests": {name: str(world / name) for name in ("natural", "rendition")}},
         "reference": {"reference": str(world / "reference")},
         "labels": {"labels": str(world / "labels.parquet")},
-        "pools": {"pools": {"far": str(world / "similarity, far" / SPLITS / "far-pruned-natural-0.5")}},
+        "pools": {"pools": {"far": str(world / FIRST / SPLITS / "far-pruned-natural-0.5")}},
     }
-    found: Mapping[str, Any] = {key: value for name in names for key, value in inputs[name].items()}
-    return Given(corpus=str(world / ("metadata" if "pools" in names else "corpus")), **found)
+    found: Mapping[str, Any] = {key: value for name in names for key, value in inputs.get(name, {}).items()}
+    if "metadata" in names:
+        return Given(corpus=str(world / "metadata"), **found)
+    # With a model named, a recipe that need not look at embeddings does.
+    return Given(corpus=str(world / "corpus"), model=REFERENCE, **found)
 
 
 def make_split(world: Path, name: str) -> None:
@@ -128,13 +151,19 @@ def read_plainly(world: Path) -> None:
     """Read the numbers and the uids of the corpus."""
     for path in sorted((world / "corpus" / "img_emb").iterdir()):
         np.fromfile(path, dtype=np.float16)
-    read_uids(world / "corpus" / "metadata")
+    read_tables(world / "corpus" / "metadata", "uid")
 
 
-def read_uids(folder: Path) -> None:
-    """Read a column of tables."""
+def read_scores(world: Path) -> None:
+    """Read the uids of the corpus, and the score of each row from a search."""
+    read_tables(world / "corpus" / "metadata", "uid")
+    read_tables(world / FIRST / WORK / "neighbours-natural" / "rows", "score")
+
+
+def read_tables(folder: Path, *columns: str) -> None:
+    """Read some columns of tables; all if none is named."""
     for path in sorted(folder.iterdir()):
-        pq.read_table(path, columns=["uid"])
+        pq.read_table(path, columns=list(columns) or None)
 
 
 def time_on_disk(
@@ -142,8 +171,6 @@ def time_on_disk(
 ) -> dict[str, list[float]]:
     """Time each way once a round, with nothing of what it reads in memory."""
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
-        way()  # searches are finished then
     for _ in range(rounds):
         for name, way in ways.items():
             for path in filter(Path.is_file, world.rglob("*")):
@@ -169,10 +196,14 @@ def measure(world: Path, rows: int, rounds: int, recipes: list[str]) -> list[Fig
     """Time every recipe and a plain read in turn, and find their peak memory."""
     ways: dict[str, Callable[[], object]] = {name: partial(make_split, world, name) for name in recipes}
     reads: dict[str, Callable[[], object]] = {
-        "embeddings and uids": partial(read_plainly, world),
-        "uids": partial(read_uids, world / "metadata"),
+        PLAIN: partial(read_plainly, world),
+        "uids": partial(read_tables, world / "corpus" / "metadata", "uid"),
+        "uids and scores": partial(read_scores, world),
+        "tables": partial(read_tables, world / "metadata"),
     }
-    beside = {name: "uids" if "pools" in RECIPES[name][2] else "embeddings and uids" for name in recipes}
+    reads = {name: reads[name] for name in dict.fromkeys(read for name in recipes for read in BESIDE[name])}
+    for name in dict.fromkeys([FIRST, *recipes]):
+        make_split(world, name)  # searches are finished then
     figures = []
     for place, taken in (
         ("on disk", time_on_disk({**reads, **ways}, rounds, world)),
@@ -180,12 +211,13 @@ def measure(world: Path, rows: int, rounds: int, recipes: list[str]) -> list[Fig
     ):
         figures += [
             Figure(
-                name=f"split of {rows:,} rows {place}, {name}: time beside a plain read of {beside[name]}",
-                values=divide(taken[name], taken[beside[name]]),
-                ceiling=2.0 if place == "on disk" else None,
-                note=f"{statistics.median(taken[name]):.2f} s",
+                name=f"split of {rows:,} rows {place}, {name}: time beside a plain read of {read}",
+                values=divide(taken[name], taken[read]),
+                ceiling=2.0 if (place, read) == ("on disk", PLAIN) else None,
+                note=f"{statistics.median(taken[name]):.2f} s beside {statistics.median(taken[read]):.2f} s",
             )
             for name in recipes
+            for read in BESIDE[name]
         ]
     with Stage() as stage:
         peaks = {name: stage.run(name, measure_peak, world, name) for name in recipes}

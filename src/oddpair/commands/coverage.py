@@ -16,7 +16,7 @@ from oddpair.commands.given import Given, write_sources
 from oddpair.retrieval.corpus import Corpus, fingerprint
 from oddpair.splits.exports.coverage import Coverage, count_columns, cover, list_missing, summarise
 from oddpair.splits.exports.hashes import read_url_hash
-from oddpair.splits.manifest import Claim, Manifest, as_uids, write_manifest
+from oddpair.splits.manifest import Manifest, as_uids, write_manifest
 
 REPORT = "coverage.json"
 SPLITS = "splits"
@@ -62,6 +62,9 @@ def cover_split(
         made_from |= {"original": fingerprint(original.corpus), "columns": list(original.columns)}
     if stages.begin(out, made_from):
         with stages.make(out):
+            if original is not None:
+                # The first rows tell whether it has the columns, before the whole copy is read.
+                next(original.corpus.batches(original.columns), None)
             hashes = read_url_hash(by, manifest) if by is not None else None
             coverage = cover(manifest, copy, hashes)
             columns = {}
@@ -98,10 +101,6 @@ def _take_left(manifest: Manifest, coverage: Coverage, made_from: dict[str, Any]
             *((f"found by {way}", count) for way, count in ways.items()),
             ("kept", len(uids)),
         ),
-        statement=(
-            Claim(
-                text=f"{found:,} of the {rows:,} rows of split {manifest.name} are left in this copy",
-                values={"rows": rows, "found": found},
-            ),
-        ),
+        # No claim: a copy alone does not tell what the split was.
+        card=((f"rows of split {manifest.name} that are left in this copy", f"{found:,} of {rows:,}"),),
     )

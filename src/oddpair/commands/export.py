@@ -113,6 +113,8 @@ def find_corpus(split: Path, manifest: Manifest, corpus: str | None) -> Corpus:
         found = sources.get("tests", {}).get(manifest.of)
         if found is None and manifest.of == REFERENCE:
             found = sources.get("reference")
+    if found is None and "pools" in manifest.provenance and "corpus" not in manifest.provenance:
+        raise Refusal(f"{split} was drawn from pools, which are not looked up: name its corpus with --corpus")
     if found is None:
         raise Refusal(
             f"{split} does not lie where oddpair split put it, with a note of its {manifest.of}: name it with --corpus"

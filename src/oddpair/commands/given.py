@@ -15,16 +15,27 @@ from oddpair.commands.paths import need_folders
 from oddpair.commands.read import read_corpus, read_vocabulary
 from oddpair.commands.sides import open_side
 from oddpair.errors import Refusal
-from oddpair.files import read_json, write_json
-from oddpair.retrieval.corpus import open_corpus
+from oddpair.files import digest, read_json, write_json
+from oddpair.retrieval.corpus import fingerprint, open_corpus
 from oddpair.splits.inputs import Inputs, Pictures
-from oddpair.splits.manifest import MANIFEST_FILE, Manifest, read_manifest
+from oddpair.splits.manifest import CORPUS, MANIFEST_FILE, Manifest, read_manifest
 from oddpair.splits.pool import pool_of_uids
 from oddpair.splits.recipe_file import KINDS, Loaded
 
 SOURCES = "sources.json"
 _PATHS = ("labels", "tags", "counts")
 _OPTION = {"pools": "pool"}
+_IDENTITY = (
+    "corpus",
+    "embeddings",
+    "encoder",
+    "tests",
+    "reference",
+    "pools",
+    "pool_corpora",
+    "vocabulary",
+    *_PATHS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,12 @@ def read_named(values: Iterable[str], option: str) -> dict[str, str]:
             raise Refusal(
                 f"{option}: the set is named '{name}', needed letters, digits, '.', '_' and '-': give NAME=PATH"
             )
+        if not path:
+            raise Refusal(f"{option}: '{value}' names no path: give NAME=PATH")
+        if name == CORPUS:
+            raise Refusal(
+                f"{option}: '{CORPUS}' is what the rows of the corpus are of: give NAME=PATH with another name"
+            )
         if name in found:
             raise Refusal(f"{option}: two sets are named '{name}': give each a name, NAME=PATH")
         found[name] = path
@@ -147,16 +164,38 @@ def open_inputs(loaded: Loaded, given: Given, out: Path, *, workers: int) -> Inp
 
     if given.corpus and not given.labels:
         _need_columns(loaded, given)
+    concepts = read_vocabulary(*given.vocabulary) if given.vocabulary else None
     paths = {name: _existing(getattr(given, name)) for name in _PATHS if getattr(given, name)}
     return Inputs(
         corpus=open_set(given.corpus, None, given.subset, given.embeddings) if given.corpus else None,
         tests={name: open_set(path, name, None, None) for name, path in given.tests.items()},
         reference=open_set(given.reference, None, None, None) if given.reference else None,
         pools={name: _open_pool(name, path) for name, path in given.pools.items()},
-        vocabulary=read_vocabulary(*given.vocabulary) if given.vocabulary else None,
+        vocabulary=concepts if "vocabulary" in needs | takes else None,
+        shown=concepts,
         workers=workers,
         **paths,
     )
+
+
+def list_differences(made: Manifest, inputs: Inputs) -> list[str]:
+    """Say which inputs are not those that a split was made from: others, some too many or some that are missing."""
+    found = inputs.identify()
+    # A recipe adds hashes of its own to these.
+    known = {name: made.provenance[name] for name in _IDENTITY if name in made.provenance}
+    return [
+        f"{name} is missing"
+        if name not in found
+        else f"{name} is new"
+        if name not in known
+        else f"{name} is {_short(found[name])}, the split was made with {_short(known[name])}"
+        for name in sorted(known.keys() | found.keys())
+        if known.get(name) != found.get(name)
+    ]
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) else digest(value)[:12]
 
 
 def write_sources(out: Path, given: Given) -> None:
@@ -167,7 +206,14 @@ def write_sources(out: Path, given: Given) -> None:
 def read_sources(split: Path) -> dict[str, Any]:
     """Read where the inputs of a split were, if its folder lies where ``oddpair split`` put it."""
     path = split.resolve().parent.parent / SOURCES
-    return dict(read_json(path)) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(_is_source(name, value) for name, value in found.items()):
+        raise Refusal(f"{path} does not say where inputs are: delete it, and name them by options")
+    # It may come with a split from somebody else, and nothing is fetched that nobody asked for.
+    remote = [name for name, value in found.items() if "://" in str(value)]
+    return {name: value for name, value in found.items() if name not in remote}
 
 
 def _need_columns(loaded: Loaded, given: Given) -> None:
@@ -178,6 +224,15 @@ def _need_columns(loaded: Loaded, given: Given) -> None:
             next(open_corpus(str(given.corpus)).batches([column]))
         except Refusal as refusal:
             raise Refusal(f"{refusal}; name another with --set {setting}=NAME, or give --labels") from refusal
+
+
+def _is_source(name: str, value: Any) -> bool:
+    kind = type(asdict(Given()).get(name, 0))
+    if kind is dict:
+        return isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
+    if kind is tuple:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return kind is not int and isinstance(value, str)
 
 
 def _inputs_of(given: Given) -> list[str]:
@@ -199,7 +254,12 @@ def _open_pool(name: str, path: str) -> Manifest:
         return read_manifest(Path(path))
     corpus = read_corpus(path)
     chunks = [chunk for batch in corpus.batches() for chunk in batch.table["uid"].chunks]
-    return Manifest(name=name, recipe="whole", uids=pool_of_uids(pa.chunked_array(chunks, pa.string())).uids)
+    return Manifest(
+        name=name,
+        recipe="whole",
+        uids=pool_of_uids(pa.chunked_array(chunks, pa.string())).uids,
+        provenance={"corpus": fingerprint(corpus)},
+    )
 
 
 def _absolute(value: Any) -> Any:

@@ -66,6 +66,7 @@ def serve_labels(
         finally:
             server.server_close()
             pictures.close()
+            session.end()
             if session.unseen:
                 first = min(session.unseen)
                 say(

@@ -19,8 +19,8 @@ from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.embed_layout import write_quarantine
 from oddpair.retrieval.samples import Bad
 from oddpair.splits.labelling.labels import ROWS_FILE, Drawn
+from oddpair.splits.labelling.origin import PLAN_FILE, describe_corpus
 
-PLAN_FILE = "plan.json"
 FORMAT_VERSION = 1
 
 Queue = Literal["random", "by-class"]
@@ -104,9 +104,9 @@ def read_plan(out: Path, corpus: Corpus | None = None) -> Plan | None:
         classes, known = tuple(map(str, value["classes"])), value["corpus"]
     except (KeyError, TypeError) as error:
         raise Refusal(f"{path} is no plan of oddpair label ({error}): label into another folder") from error
-    if corpus is not None and known != _describe(corpus):
+    if corpus is not None and known != describe_corpus(corpus):
         raise Refusal(
-            f"{out} has labels of a corpus of {known}, {corpus.root} has {_describe(corpus)}: give the corpus that was "
+            f"{out} has labels of a corpus of {known}, {corpus.root} has {describe_corpus(corpus)}: give the corpus that was "
             "labelled, or another --out"
         )
     rows = files.read_table(out / ROWS_FILE, [*_COLUMNS, "drawn", "shared", "again"])
@@ -172,7 +172,7 @@ def extend_plan(
         {
             "format_version": FORMAT_VERSION,
             "classes": list(made.classes),
-            "corpus": _describe(corpus),
+            "corpus": describe_corpus(corpus),
             "draws": [asdict(one) for one in made.draws],
         },
     )
@@ -300,9 +300,3 @@ def _join(before: pa.Table, found: pa.Table) -> pa.Table:
         before = before.set_column(before.column_names.index(name), name, pc.or_(before[name], now))
     new = pc.invert(pc.is_in(found["uid"], before["uid"].combine_chunks()))
     return pa.concat_tables([before, found.filter(new)]).combine_chunks()
-
-
-def _describe(corpus: Corpus) -> str:
-    # Reading all of a large corpus to tell it from another would take longer than labelling it.
-    subset = f", subset {corpus.subset.sha256[:12]}" if corpus.subset else ""
-    return f"{len(corpus):,} rows in {len(corpus.shards):,} shards ({corpus.layout}){subset}"

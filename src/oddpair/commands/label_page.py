@@ -14,6 +14,7 @@ from oddpair import html
 from oddpair.commands.label_draw import Plan
 from oddpair.splits.labelling.agreement import Kappa, cohen_kappa, cross, list_disputes
 from oddpair.splits.labelling.labels import Labels
+from oddpair.splits.labelling.origin import Origin, write_origin
 
 # What a browser shows without trouble.
 _MOST_DISPUTES = 1_000
@@ -72,18 +73,22 @@ def make_report(labels: Labels, plan: Plan) -> str:
 
 
 def merge_table(labels: Labels, plan: Plan) -> pa.Table:
-    """Return the merged labels: ``uid``, ``label``, ``drawn`` and ``people``, how many labelled it, sorted by uid."""
+    """Return the merged labels: ``uid``, ``label``, ``drawn`` and ``people``, how many labelled it, sorted by uid.
+
+    Its metadata say which corpus was labelled, and which pictures were looked at and have no label.
+    """
     merged = labels.merge()
     people = Counter(look.uid for look in labels.looks if look.kind == "first")
-    uids = list(merged)
+    uids, drawn = list(merged), labels.drawn or {}
+    origin = Origin(corpus=labels.origin.corpus, unlabelled=labels.left_open())
     return pa.table(
         {
             "uid": pa.array(uids, pa.string()),
             "label": pa.array(merged.values(), pa.string()),
-            "drawn": pa.array([labels.drawn.get(uid) for uid in uids], pa.string()),
+            "drawn": pa.array([drawn.get(uid) for uid in uids], pa.string()),
             "people": pa.array([people[uid] for uid in uids], pa.int64()),
         }
-    )
+    ).replace_schema_metadata(write_origin(origin))
 
 
 def _summarise(labels: Labels, plan: Plan) -> list[tuple[str, str]]:
@@ -93,10 +98,12 @@ def _summarise(labels: Labels, plan: Plan) -> list[tuple[str, str]]:
     )
     merged = labels.merge()
     left_out = f"{len(labels.unsettled()):,} of {len(labels.disputed()):,} disputes"
+    passed = len(labels.left_open()) - len(labels.unsettled())
     return [
         ("pictures drawn", f"{plan.rows.num_rows:,} ({drawn})"),
         ("with a label", f"{len(merged):,}: {_tell_shares(Counter(merged.values()), plan)}"),
         ("left out, since people do not agree", f"{left_out}, settle them with --review"),
+        *([("looked at without a label", f"{passed:,}, label them too")] if passed else []),
     ]
 
 

@@ -36,6 +36,7 @@ _REPORT_POLICY = (
     "frame-ancestors 'none'"
 )
 _MOST_BYTES = 1 << 20
+_MOST_DIGITS = 18
 _LARGEST_PAGE = 100
 
 _FILES = {"": "text/html", "label.css": "text/css", "label.js": "text/javascript"}
@@ -151,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "report":
             return "text/html", self.server.make_report().encode()
         size, _, row = path.partition("/")
-        if size not in ("small", "large") or not row.isdecimal() or int(row) >= len(self.server.session.uids):
+        if size not in ("small", "large") or not _is_below(row, len(self.server.session.uids)):
             raise _Refused(HTTPStatus.NOT_FOUND, "nothing is here")
         try:
             shown = self.server.pictures.get(int(row))
@@ -181,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             # Only a script of this page can send this type without being asked first.
             raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _MOST_BYTES:
+        if not _is_below(length, _MOST_BYTES + 1):
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too much at once")
         try:
             return parse_json(self.rfile.read(int(length)))
@@ -212,6 +213,11 @@ class _Handler(BaseHTTPRequestHandler):
 def _count(session: Session) -> dict[str, int]:
     done, left = session.count()
     return {"done": done, "left": left, "unseen": len(session.unseen)}
+
+
+def _is_below(text: str, limit: int) -> bool:
+    # Python reads no number of thousands of digits.
+    return text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) < limit
 
 
 def _as_entry(value: Any) -> Entry:

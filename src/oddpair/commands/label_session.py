@@ -42,6 +42,7 @@ class Session:
         self._journal = journal
         self._lock = threading.Lock()
         self._passed: set[Entry] = set()
+        self._noted: set[Entry] = set()
         self._told: dict[int, str] = {}
         self._read: dict[Path, tuple[int, list[Look]]] = {}
         self._shared: list[bool] = plan.rows["shared"].to_pylist()
@@ -64,7 +65,9 @@ class Session:
             The page, and what the next one will be if all of this one is labelled.
         """
         with self._lock:
-            self._passed.update(passed)
+            asked = [entry for entry in passed if entry in self._known]
+            self._note_unlabelled(asked)
+            self._passed.update(asked)
             # Nothing is shown again before it was seen.
             found = [
                 entry for entry in self._find_left() if entry.kind != "again" or self._is_seen(entry.row)
@@ -114,6 +117,15 @@ class Session:
         with self._lock:
             self.unseen[row] = reason
 
+    def end(self) -> None:
+        """Write down which pictures could not be shown.
+
+        Raises:
+            Refusal: If that cannot be written.
+        """
+        with self._lock:
+            self._note_unlabelled([])
+
     def tell(self, row: int) -> str:
         """Say who called a disputed picture what; nothing outside a review, where each looks for himself."""
         return self._told.get(row, "")
@@ -126,6 +138,16 @@ class Session:
         disputed = [uid for uid in labels.disputed() if uid in place and (uid in own or uid not in settled)]
         self._told = {place[uid]: text for uid, text in list_disputes(labels.by_person(), disputed)}
         return [Entry(row, "review") for row in sorted(self._told)]
+
+    def _note_unlabelled(self, passed: Collection[Entry]) -> None:
+        """Write that pictures were looked at and not labelled: what else is labelled is no fair sample without them."""
+        if self.review:
+            return
+        entries = {*passed, *(Entry(row, "first") for row in self.unseen)} - self._noted
+        new = sorted(entry for entry in entries if entry.kind == "first" and not self._is_done(entry))
+        if new:
+            self._journal.say((self.uids[entry.row], entry.kind, "") for entry in new)
+            self._noted.update(new)
 
     def _find_left(self) -> list[Entry]:
         """List what has no label yet and is this person's to label, in the order of the queue."""

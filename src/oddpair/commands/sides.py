@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def open_side(
     folder = embeddings or embeddings_folder(corpus, model, pretrained, beside=out)
     need_folders(corpus, out, folder)
     _need_apart(out, folder)
-    with files.locked(folder):
+    # What is complete is read by any number of runs at once.
+    with nullcontext() if stages.made_from(folder) is not None else files.locked(folder):
         stored = stored_of(corpus, folder, model, pretrained, workers=workers)
     return Side(name=corpus.name, stored=stored, corpus=corpus)
 

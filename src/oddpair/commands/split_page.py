@@ -80,7 +80,7 @@ def _show_panel(panel: Panel) -> Markup:
         return html.fold(
             f"{panel.title}: {len(panel.rows):,} lines", table, is_open=len(panel.rows) <= _CONCEPTS
         )
-    return html.svg(draw_panel(panel), panel.title)
+    return draw_panel(panel)
 
 
 def _show_pictures(manifest: Manifest, inputs: Inputs) -> list[Markup]:
@@ -114,9 +114,9 @@ def _sample(manifest: Manifest, corpus: Corpus) -> list[tuple[bytes, str]]:
 def _show_concepts(splits: Sequence[Manifest], inputs: Inputs) -> list[Markup]:
     corpus = inputs.corpus.corpus if inputs.corpus else None
     mine = [split for split in splits if split.of == CORPUS]
-    if inputs.vocabulary is None or corpus is None or not corpus.captioned or not mine:
+    if inputs.shown is None or corpus is None or not corpus.captioned or not mine:
         return []
-    change = count_change(corpus, mine, inputs.vocabulary)
+    change = count_change(corpus, mine, inputs.shown)
     return [_show_change(change, number, split.name, len(split)) for number, split in enumerate(mine)]
 
 

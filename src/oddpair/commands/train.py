@@ -34,10 +34,7 @@ def train_split(split: Path, arguments: Sequence[str]) -> None:
     options = parse(list(arguments))
     if not options.train_data:
         raise Refusal("--train-data is not among the arguments of the trainer: give the original shards")
-    if theirs.get_dataset_fn(options.train_data, options.dataset_type) is not theirs.get_wds_dataset:
-        raise Refusal(
-            f"--train-data {options.train_data} is no list of .tar shards: only those are filtered while they load"
-        )
+    shards = _count_shards(theirs, options.train_data, options.dataset_type)
     with tempfile.TemporaryDirectory(prefix="oddpair-") as folder, _usual_handlers():
         path = Path(folder) / "keys.npy"
         rows = copy_keys(path, split) if split.is_file() else write_keys(path, read_manifest(split))
@@ -46,7 +43,7 @@ def train_split(split: Path, arguments: Sequence[str]) -> None:
         say(f"training on {rows:,} rows of {split} in {options.train_data}")
         step = KeepSplit(
             keys=path,
-            shards=len(theirs.expand_urls(options.train_data)[0]),
+            shards=shards,
             at_least=options.batch_size,
             resampled=options.dataset_resampled,
         )
@@ -59,6 +56,22 @@ def train_split(split: Path, arguments: Sequence[str]) -> None:
             raise Refusal(line.rpartition("Refusal: ")[2]) from refusal
         finally:
             setattr(theirs, _STEP, before)
+
+
+def _count_shards(theirs: Any, data: str, kind: str) -> int:
+    """Count the shards as open_clip lists them, and refuse what it cannot list, or would not read as shards."""
+    try:
+        read, shards = theirs.get_dataset_fn(data, kind), theirs.expand_urls(data)[0]
+    except ValueError as error:  # of a name without a known ending, or braces that do not close
+        raise Refusal(
+            f"--train-data {data} is no list of .tar shards that open_clip can read ({error}): give the original shards, "
+            "or name them with --dataset-type webdataset"
+        ) from error
+    if read is not theirs.get_wds_dataset:
+        raise Refusal(
+            f"--train-data {data} is no list of .tar shards: only those are filtered while they load"
+        )
+    return len(shards)
 
 
 @contextmanager

@@ -113,6 +113,22 @@ def test_candidates_show_one_concept_of_the_tail(counts, tmp_path):
     assert {uid for uids in found.shards.values() for uid in uids} == set(found.uids.to_pylist())
 
 
+def test_rows_without_a_concept_of_the_tail_are_counted_once_each(counts, tmp_path):
+    tail = read_tail(counts, None, size=3, kind="text")
+    rare, head = tail.names[0], next(name for name in VOCABULARY.names if name not in tail.names)
+    uids = [uid_of(n) for n in (0, 0, 1, 1, 2, 3, 3)]
+    corpus = write_set(tmp_path / "set", uid=uids, concepts=[head, rare, head, None, None, rare, rare])
+    found = find_candidates(corpus, tail, concept_from="column", column="concepts")
+    assert found.uids.to_pylist() == [uid_of(0), uid_of(3)]
+    assert dict(found.rules) == {
+        "rows of the set": 7,
+        "damaged": 0,
+        "with the uid of another row": 3,
+        "show no concept of the tail": 2,
+        "show several of them": 0,
+    }
+
+
 def test_a_caption_shows_the_longest_of_concepts_that_overlap(counts, tmp_path):
     vocabulary = build_vocabulary(["dog", "hot dog", "car"])
     rows = [

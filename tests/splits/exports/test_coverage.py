@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,14 @@ from oddpair.files import write_json
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.formats.downloads import write_stats
 from oddpair.retrieval.formats.laion import write_laion
-from oddpair.splits.exports.coverage import NOT_LISTED, count_columns, cover, list_missing, summarise
+from oddpair.splits.exports.coverage import (
+    NOT_LISTED,
+    count_columns,
+    cover,
+    interval_of_share,
+    list_missing,
+    summarise,
+)
 from oddpair.splits.exports.failed_rows import read_failed
 from oddpair.splits.exports.hashes import export_url_hash, read_url_hash
 from oddpair.splits.manifest import Manifest
@@ -84,21 +92,58 @@ def test_what_is_left_is_counted_with_the_reason_and_shard_of_what_is_not(copy, 
     }
 
 
-def test_the_share_of_the_listed_rows_has_the_interval_of_clopper_and_pearson(copy, numbered):
+def test_the_share_of_the_listed_rows_has_an_interval_over_shards(copy, numbered):
     found = cover(split_of(numbered), copy)
-    share, low, high = found.share_of_listed()
+    share, interval = found.share_of_listed() or (None, None)
     assert (found.n_listed, share) == (6, 4 / 6)
-    # Four of six: the bounds at which four or more, and four or fewer, have 2.5 %.
-    from scipy.stats import binom
+    assert interval == interval_of_share(np.array([1, 1, 2]), np.array([2, 2, 2]))
 
-    assert binom.sf(3, 6, low) == pytest.approx(0.025)
-    assert binom.cdf(4, 6, high) == pytest.approx(0.025)
+
+def need(interval):
+    assert interval is not None
+    return interval
+
+
+def test_the_interval_of_a_share_is_the_t_interval_of_the_ratio_over_shards():
+    found, listed = np.array([300, 350, 300, 400]), np.array([500, 500, 400, 600])
+    share = 1350 / 2000
+    error = np.sqrt(4 / 3 * np.sum((found - share * listed) ** 2)) / 2000
+    # 3.1824 is the 97.5 % point of t with 3 degrees of freedom.
+    assert interval_of_share(found, listed) == pytest.approx(
+        (share - 3.1824 * error, share + 3.1824 * error), abs=1e-5
+    )
+
+
+def test_the_interval_covers_the_share_of_the_whole_where_rows_of_a_shard_rot_together():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        rates = rng.beta(40, 20, 1000)
+        drawn = rng.choice(1000, 20, replace=False)
+        low, high = need(interval_of_share(rng.binomial(500, rates[drawn]), np.full(20, 500)))
+        hits += low <= rates.mean() <= high
+    assert hits >= 0.9 * 400
+
+
+def test_one_shard_has_no_interval_and_shards_that_are_whole_count_as_a_row_each():
+    assert interval_of_share(np.array([5]), np.array([9])) is None
+    low, high = need(interval_of_share(np.array([500] * 5), np.array([500] * 5)))
+    # Five of five: the share of which five have a chance of 2.5 %.
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 5)), 1.0)
+    assert need(interval_of_share(np.array([0, 0]), np.array([3, 4]))) == (0.0, pytest.approx(1 - 0.025**0.5))
+
+
+def test_a_copy_that_lists_no_failed_row_has_no_share_of_the_listed(tmp_path, numbered):
+    copy = write_listing(tmp_path / "copy", numbered, [[1, 2], [4]], {})
+    told = summarise(split_of(numbered), cover(split_of(numbered), copy))
+    assert told["share"] == 3 / 7
+    assert told["listed"] == {"rows": 3, "failures": False, "share_found": None, "interval_95": None}
 
 
 def test_nothing_left_is_a_count_and_no_error(copy):
     found = cover(Manifest(name="s", recipe="r", uids=["f" * 32]), copy)
     assert (found.n_found, found.count_reasons(), found.count_shards()) == (0, {NOT_LISTED: 1}, {})
-    assert found.share_of_listed() == (0.0, 0.0, 1.0)
+    assert found.share_of_listed() is None
     assert found.uids.null_count == 1
 
 

@@ -185,9 +185,55 @@ def test_uids_that_are_numbers_are_refused(tmp_path):
         read_labels(tmp_path / "t.parquet")
 
 
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("drawn", pa.array([["random"], None])),
+        ("look", pa.array([b"\xff\xfe", b"first"])),
+        ("annotator", pa.array([{"a": 1}, None])),
+        ("label", pa.array([b"\xff", b"x"]).view(pa.string())),
+    ],
+)
+def test_a_column_that_is_no_text_is_refused_in_one_line(tmp_path, name, cells):
+    columns = {"uid": ["a", "b"], "label": ["x", "y"], name: cells}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(Refusal, match=f"has {name} of type [^\n]*, needed text: write it as text$"):
+        read_labels(tmp_path / "t.parquet")
+
+
+def test_what_was_looked_at_and_has_no_label_is_left_open_until_somebody_settles_it(tmp_path):
+    said = {
+        "ann": [
+            as_line(),
+            as_line(uid="b", label=None),
+            as_line(uid="c", label=None),
+            as_line(uid="d", label=None),
+        ],
+        "bob": [
+            as_line(annotator="bob", label="rendition"),
+            as_line(annotator="bob", uid="c", label="natural"),
+        ],
+    }
+    drawn = {"a": "random", "b": "random", "c": "random", "d": "enriched", "e": "random"}
+    found = read_labels_table(write_folder(tmp_path / "folder", said, drawn))
+    assert found.left_open() == {"a": "random", "b": "random", "d": "enriched"}
+    (tmp_path / "ann.jsonl").write_text("".join(said["ann"]))
+    assert read_labels_table(tmp_path / "ann.jsonl").left_open() == {"b": "", "c": "", "d": ""}
+    assert Labels(looks=(look("a", "x"), look("a", "y", "bob"))).left_open() == {"a": ""}
+
+
+def test_nothing_tells_how_pictures_were_drawn_without_a_column_and_an_empty_one_tells_of_none(tmp_path):
+    for name, columns, drawn in (("plain", {}, None), ("empty", {"drawn": pa.nulls(1)}, {})):
+        pq.write_table(pa.table({"uid": ["a"], "label": ["x"], **columns}), tmp_path / f"{name}.parquet")
+        assert read_labels_table(tmp_path / f"{name}.parquet").drawn == drawn
+
+
 def test_what_is_not_there_is_refused(tmp_path):
     for name in ("t.csv", "t.parquet"):
         with pytest.raises(Refusal, match="does not exist"):
             read_labels(tmp_path / name)
-    with pytest.raises(Refusal, match=r"holds no rows.parquet: give a folder that oddpair label wrote"):
+    with pytest.raises(
+        Refusal,
+        match=r"no rows.parquet: a folder .*, plan.json and annotators/NAME/labels.jsonl",
+    ):
         read_labels(tmp_path)

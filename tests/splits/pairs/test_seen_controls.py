@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oddpair.errors import Refusal
 from oddpair.splits.pairs.seen_controls import Frequencies, match_seen, measure_frequencies
 
 CALIPER = 0.1
@@ -71,3 +72,11 @@ def test_samples_of_several_concepts_are_matched_on_the_mean_log_count():
 def test_samples_that_have_no_frequencies_are_refused(counts, said):
     with pytest.raises(ValueError, match=said):
         measure_frequencies(np.array([0, len(counts)]), np.array(counts), np.array([0]))
+
+
+def test_more_couples_than_fit_in_memory_are_refused_before_they_are_made(monkeypatch):
+    monkeypatch.setattr("oddpair.splits.pairs.seen_controls.MOST_COUPLES", 5)
+    unseen, seen = frequencies([(2, 1.0, 2.0)] * 2), frequencies([(2, 1.05, 2.0)] * 3)
+    with pytest.raises(Refusal, match=r"^6 couples of 2 unseen and 3 seen .* at most 5 .* minimum_count$"):
+        match_seen(unseen, seen, caliper=CALIPER)
+    assert len(match_seen(unseen, seen.take(np.arange(2)), caliper=CALIPER)[0]) == 2

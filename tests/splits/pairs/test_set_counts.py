@@ -25,7 +25,7 @@ from oddpair.splits.pairs.set_counts import (
     list_pairs,
     sets_of_pairs,
 )
-from oddpair.splits.pairs.set_scan import scan_sets
+from oddpair.splits.pairs.set_scan import _slices, scan_sets
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,19 @@ def test_sets_are_grouped_by_their_size():
         for rows, columns in group_by_size(matrix([{"dog"}, set(), {"cat", "dog"}, {"cat"}]))
     ]
     assert found == [([0, 3], [[1], [0]]), ([2], [[0, 1]])]
+
+
+def test_a_scan_in_slices_finds_the_same(world, monkeypatch):
+    sets = [{"cat", "dog", "tree"}, {"cat", "dog", "van"}, {"cat", "kite", "tree"}, {"bell", "drum", "harp"}]
+    found = []
+    for most in (1 << 21, 1):
+        monkeypatch.setattr("oddpair.splits.pairs.set_scan._ROWS_AT_ONCE", most)
+        text, _ = scan_sets(open_corpus(world["corpus"]), VOCABULARY, matrix(sets), None)
+        found.append((text.together.tolist(), text.first))
+    assert found[0] == found[1]
+    assert found[0][0] == [sum(names <= row for row in world["captions"]) for names in sets]
+
+
+def test_slices_hold_no_more_than_is_asked_for_unless_one_thing_does():
+    assert list(_slices(np.array([2, 2, 9, 0, 3, 1]), 4)) == [(0, 2), (2, 3), (3, 6)]
+    assert list(_slices(np.zeros(0, np.int64), 4)) == []

@@ -13,8 +13,10 @@ from tests.splits.unseen_data import (
     write_corpus,
 )
 
+from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.counting.tags import open_tags
 from oddpair.splits.pairs.near_images import find_near
+from oddpair.splits.pairs.repeated import find_repeated
 from oddpair.splits.pairs.sample_sets import Columns, read_samples
 from oddpair.splits.pairs.unseen_sets import describe_samples, seen_places, silent_places, to_table
 
@@ -30,7 +32,16 @@ def describe(world, mode="captions", *, tagged=True, near=None, captions=None):
     tags = world.tags if tagged else None
     counts, postings = count(corpus, world.folder / f"counts-{tagged}-{captions}", tags=tags)
     samples = read_samples(pictures(world.tests), VOCABULARY, Columns(), mode=mode, tags=None)
-    return describe_samples(samples, postings, counts.nested, near, mode=mode, minimum=MINIMUM, images=tagged)
+    return describe_samples(
+        samples,
+        postings,
+        counts.nested,
+        near,
+        mode=mode,
+        minimum=MINIMUM,
+        images=tagged,
+        repeated=find_repeated(open_corpus(corpus)),
+    )
 
 
 def search(world, *, tagged, k=5):

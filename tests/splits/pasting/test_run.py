@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tests.command import files_in
 from tests.splits.paste_data import (
     BANDS,
@@ -127,6 +128,18 @@ def test_accessories_of_train_and_eval_are_disjoint_and_together_all(place):
     assert not used["train"] & used["eval"]
     assert used["train"] | used["eval"] == used["all"]
     assert {part_of(sha256) for sha256 in used["eval"]} == {"eval"}
+
+
+def test_files_of_one_picture_lie_in_one_part(place):
+    note = PngInfo()
+    note.add_text("comment", "the same picture")
+    for path in sorted((place / "accessories" / "kite").iterdir()):
+        copy = save(Image.open(path), pnginfo=note)
+        assert copy != path.read_bytes()
+        path.with_name(f"copy-{path.name}").write_bytes(copy)
+    done = {part: paste(place, part, part=part) for part in ("train", "eval", "all")}
+    assert done["train"].accessories + done["eval"].accessories == done["all"].accessories == 12
+    assert sum(done[part].bad_accessories for part in ("train", "eval")) == done["all"].bad_accessories == 4
 
 
 def test_all_that_no_picture_is_made_of_is_listed_with_the_reason(place):

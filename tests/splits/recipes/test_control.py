@@ -79,6 +79,27 @@ def test_a_control_by_size_has_as_many_rows_and_smaller_ones_lie_inside(make):
     assert nested[0] < nested[1] < nested[2] < nested[3]
 
 
+@pytest.mark.parametrize("match", ["classes", "concepts"])
+def test_a_matched_control_claims_to_hold_others_only_where_no_group_of_theirs_is_larger(make, match):
+    column = "label" if match == "classes" else None
+    given = {"vocabulary": VOCABULARY} if match == "concepts" else {}
+    large = [n for n in range(ROWS) if LABELS[n] != "class 1"]
+    # Fewer rows, and those of class 1 more; and a part of the large one.
+    splits = {
+        "large": split_of(large[::2]),
+        "part": split_of(large[::6]),
+        "other": split_of(range(1, ROWS, 12)),
+    }
+    _, made = make(ControlRecipe(match=match, class_column=column), splits, **given)
+    uids = {split.name: set(split.uids.to_pylist()) for split in made.splits}
+    assert uids["control-part"] < uids["control-large"]
+    assert not uids["control-other"] < uids["control-large"]
+    groups = {"classes": "class", "concepts": "set of concepts"}[match]
+    for split in made.splits:
+        told = split.statement[-1].text.partition(": ")[2]
+        assert told == f"the control of a split that has no more rows of any {groups} lies inside it"
+
+
 @pytest.mark.parametrize("exclude", [False, True])
 def test_a_control_by_class_has_as_many_rows_of_every_class(make, exclude):
     recipe = ControlRecipe(match="classes", class_column="label", exclude_split=exclude)

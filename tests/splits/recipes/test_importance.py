@@ -127,9 +127,48 @@ def test_what_cannot_be_drawn_is_refused(inputs, tmp_path):
         build(RECIPE, replace(inputs, tests={}), tmp_path / "a")
     with pytest.raises(Refusal, match="400 rows are wanted, and 360 of 400 captions have 5 words or more"):
         build(replace(RECIPE, share=1.0), inputs, tmp_path / "b")
-    pool = Manifest(name="hand", recipe="hand", uids=["f" * 32])
+    silent = {"silent": pictures(write_captions(tmp_path / "silent", ["", ""]))}
     with pytest.raises(Refusal, match="the captions of the target hold no word"):
-        build(RECIPE, replace(inputs, tests={}, pools={"hand": pool}), tmp_path / "c")
+        build(RECIPE, replace(inputs, tests=silent), tmp_path / "c")
+
+
+def test_a_pool_with_rows_that_the_corpus_has_not_is_refused_with_one_of_them(inputs, tmp_path):
+    pool = Manifest(name="hand", recipe="hand", uids=sorted([name(0), "zz0", "zz1"]))
+    with pytest.raises(
+        Refusal, match="split 'mine' has 2 rows that are not in the corpus, the first zz0: give"
+    ):
+        build(RECIPE, replace(inputs, tests={}, pools={"mine": pool}), tmp_path / "a")
+    of_tests = Manifest(name="hand", recipe="hand", uids=[name(0)], of="sketches")
+    with pytest.raises(Refusal, match="pool 'mine' is a split of sketches, needed one of the corpus"):
+        build(RECIPE, replace(inputs, tests={}, pools={"mine": of_tests}), tmp_path / "b")
+
+
+def test_of_equal_weights_the_first_uids_are_taken_and_the_claim_says_so(inputs, tmp_path):
+    alike = write_captions(
+        tmp_path / "alike", ["a pencil sketch of one cat"] * 10 + ["a photo of the big dog"] * 20
+    )
+    recipe = replace(RECIPE, size=4, draw="top")
+    given = inputs_of(alike, tests=inputs.tests)
+    found = build(recipe, given, tmp_path / "a").splits[0]
+    assert found.uids.to_pylist() == sorted(name(row) for row in range(10))[:4]
+    assert found.statement[0].text.endswith(
+        "every other caption of enough words less, or as much with a later uid"
+    )
+    assert all(check.holds for check in verify(found, recipe, given, tmp_path / "b"))
+    last = max(name(row) for row in range(10))
+    forged = replace(found, uids=sorted([*found.uids.to_pylist()[1:], last]))
+    (broken,) = [check for check in verify(forged, recipe, given, tmp_path / "c") if not check.holds]
+    assert broken.found == "0 rows of the split have less, 0 others more, 1 as much as one before them"
+
+
+def test_claims_are_found_wherever_they_stand_and_one_that_is_missing_is_told(manifest, inputs, tmp_path):
+    turned = replace(manifest, statement=manifest.statement[::-1])
+    assert all(check.holds for check in verify(turned, RECIPE, inputs, tmp_path / "a"))
+    short = replace(manifest, statement=manifest.statement[:2])
+    with pytest.raises(
+        Refusal, match="split 'importance' claims nothing of 'kl_split': make the split again"
+    ):
+        verify(short, RECIPE, inputs, tmp_path / "b")
 
 
 def test_pictures_without_captions_are_refused(inputs, noise, as_bytes, tmp_path):

@@ -1,13 +1,20 @@
+import shutil
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from tests.retrieval.counting.count_data import uid_of, write_tables
 from tests.retrieval.stored_folder import write_stored
 
+from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.counting.jobs import count_corpus
-from oddpair.retrieval.counting.plan import CountPlan
+from oddpair.retrieval.counting.plan import CountPlan, TagFile
 from oddpair.retrieval.stored import open_stored
 from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
@@ -220,6 +227,8 @@ def test_counts_that_are_not_the_corpus_s_fail(make, tmp_path):
     rows = [f"a {name}" for name, n in {**NAMED, "bee": 4}.items() for _ in range(n)]
     other = open_corpus(write_tables(tmp_path / "other", [(uid_of(n), text) for n, text in enumerate(rows)]))
     forged = Inputs(corpus=Pictures(name="corpus", corpus=other), tests=inputs.tests, counts=inputs.counts)
+    with pytest.raises(Refusal, match="counts counts another corpus: give its own, or count this one"):
+        build(RECIPE, forged, tmp_path / "work")
     rare = verify(made.splits[0], RECIPE, forged, tmp_path / "a")[0]
     assert (rare.holds, rare.found) == (False, "all do; the corpus names bee in 4 captions, not 1")
     fewer = [f"a {name}" for name, n in {**NAMED, "dog": 1}.items() for _ in range(n)]
@@ -232,6 +241,53 @@ def test_counts_that_are_not_the_corpus_s_fail(make, tmp_path):
     recounted = Inputs(tests=inputs.tests, counts=tmp_path / "counts")
     claimed = verify(made.splits[0], RECIPE, recounted, tmp_path / "c")[-1]
     assert (claimed.holds, claimed.found) == (False, "the recipe does not claim this of these inputs")
+
+
+def test_counts_that_were_edited_are_refused_when_a_set_is_made_and_verified(make, counts, tmp_path):
+    inputs, made = make(RECIPE)
+    edited = shutil.copytree(counts, tmp_path / "edited")
+    table = files.read_table(edited / "counts.parquet")
+    column = table.column_names.index("count_text")
+    pq.write_table(
+        table.set_column(column, "count_text", pc.add(table["count_text"], 1)), edited / "counts.parquet"
+    )
+    forged = Inputs(tests=inputs.tests, counts=edited)
+    with pytest.raises(Refusal, match=r"counts\.parquet has changed since it was counted"):
+        build(RECIPE, forged, tmp_path / "work")
+    with pytest.raises(Refusal, match=r"counts\.parquet has changed since it was counted"):
+        verify(made.splits[0], RECIPE, forged, tmp_path / "again")
+
+
+def test_counts_are_said_to_hold_only_when_they_were_made_again(make, tmp_path):
+    inputs, made = make(RECIPE)
+    rare = verify(made.splits[0], RECIPE, inputs, tmp_path / "a")[0]
+    assert rare.found == "all do; counted again, the counts are as said"
+    alone = Inputs(tests=inputs.tests, counts=inputs.counts)
+    rare = verify(made.splits[0], RECIPE, alone, tmp_path / "b")[0]
+    assert rare.found == "all do; the counts are as they were made; without --corpus they were not made again"
+
+
+def test_counts_of_images_are_those_of_the_corpus_that_is_given(make, captions, tmp_path):
+    inputs, _ = make(RECIPE)
+    uids = captions.metadata()["uid"].to_pylist()
+    tags = pa.table({"uid": uids, "concept": ["cat"] * len(uids), "score": [0.9] * len(uids)})
+    pq.write_table(tags, tmp_path / "tags.parquet")
+    plan = CountPlan(vocabulary=VOCABULARY, tags=TagFile(path=tmp_path / "tags.parquet"))
+    count_corpus(captions, tmp_path / "counts", plan)
+    recipe = LongTailRecipe(concepts=4, most=2, count_in="image")
+    given = replace(inputs, counts=tmp_path / "counts")
+    split = build(recipe, given, tmp_path / "work").splits[0]
+    rare = verify(split, recipe, given, tmp_path / "a")[0]
+    assert (rare.holds, rare.found) == (
+        True,
+        "all do; the counts are as they were made of this corpus; such counts are not made again",
+    )
+    other = open_corpus(write_tables(tmp_path / "other", [(uid_of(1), "a cat")]))
+    wrong = replace(given, corpus=Pictures(name="corpus", corpus=other))
+    with pytest.raises(Refusal, match="counts another corpus: give its own, or count this one"):
+        build(recipe, wrong, tmp_path / "b")
+    rare = verify(split, recipe, wrong, tmp_path / "c")[0]
+    assert (rare.holds, rare.found) == (False, f"all do; {tmp_path / 'counts'} counts another corpus")
 
 
 def test_a_set_that_gives_nothing_is_refused(make, pictures, counts, captions, tmp_path):

@@ -172,6 +172,20 @@ def test_rows_of_different_sets_are_no_mix(fields, tmp_path):
         build(MixtureRecipe(), inputs, tmp_path)
 
 
+def test_a_mix_names_the_corpora_of_its_pools_and_is_itself_a_pool_of_theirs(tmp_path):
+    one, other = pool("a", 30, provenance={"corpus": "one"}), pool("b", 30, start=50)
+    inputs = Inputs(pools={"a": one, "b": other})
+    (split,) = make(MixtureRecipe(), inputs, tmp_path).values()
+    assert split.provenance["pool_corpora"] == {"a": "one"}
+    third = pool("c", 30, start=100, provenance={"corpus": "two"})
+    with pytest.raises(Refusal, match="'a' and 'c' are of different sets"):
+        # The pool between them does not say what it is of.
+        build(MixtureRecipe(), Inputs(pools={"a": one, "b": other, "c": third}), tmp_path)
+    with pytest.raises(Refusal, match="'c' and 'mix' are of different sets"):
+        build(MixtureRecipe(), Inputs(pools={"c": third, "mix": split}), tmp_path)
+    assert "pool_corpora" not in Inputs(pools={"b": other}).identify()
+
+
 @pytest.mark.parametrize(
     ("fields", "refusal"),
     [

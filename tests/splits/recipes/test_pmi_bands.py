@@ -272,3 +272,17 @@ def test_other_variants_of_pmi_are_verified_too(place, variant, tmp_path):
 def test_settings_that_make_no_bands_are_refused(settings, said):
     with pytest.raises(Refusal, match=re.escape(said)):
         PmiBandsRecipe(**settings)
+
+
+@pytest.mark.parametrize("tail", ["bottom", "top"])
+def test_a_tail_must_claim_to_be_matched_and_with_the_other_tail(place, built, tmp_path, tail):
+    split = split_of(built, tail)
+    others = tuple(claim for claim in split.statement if claim.values["of"] != "matched")
+    (matched,) = (claim for claim in split.statement if claim not in others)
+    bare = dataclasses.replace(split, statement=others)
+    broken = [check.found for check in verify(bare, RECIPE, given(place), tmp_path) if not check.holds]
+    assert broken == ["nothing about matched"]
+    itself = Claim(text=matched.text, values={**matched.values, "other": tail})
+    forged = dataclasses.replace(split, statement=(*others, itself))
+    broken = [check.found for check in verify(forged, RECIPE, given(place), tmp_path) if not check.holds]
+    assert broken == [f"{tail!r} is not the other tail of {tail!r}"]

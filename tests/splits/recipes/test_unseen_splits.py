@@ -425,3 +425,21 @@ def test_a_table_of_samples_has_one_line_a_row_of_the_test_set(made):
     table = made["bare"][1].tables["samples.parquet"]
     assert isinstance(table, pa.Table)
     assert table["uid"].to_pylist() == [uid(5000 + number) for number in range(200)]
+
+
+def test_rows_of_one_uid_are_one_row_of_support(tmp_path, works):
+    captions = ["a cat"] * 15 + ["a dog"] * 15 + ["a van"] * 12
+    uids = [uid(number) for number in range(30)] + [uid(99)] * 12
+    corpus = write_corpus(tmp_path / "corpus", captions, uids=uids)
+    test = write_corpus(tmp_path / "test", ["a cat with a van", "a cat with a dog"], first=5000)
+    inputs = Inputs(corpus=pictures(corpus, "corpus"), tests={"test": pictures(test)}, vocabulary=VOCABULARY)
+    built = build(RECIPE, inputs, works())
+    split = split_of(built, "full-set-unseen")
+    assert split.uids.to_pylist() == [uid(5001)]
+    statuses = {line["uid"]: line["status"] for line in built.tables["samples.parquet"].to_pylist()}
+    assert statuses[uid(5000)] == "unsupported"
+    assert broken(split, inputs, works) == []
+    forged = replace(split, uids=as_uids([uid(5000)]))
+    assert [check.found for check in broken(forged, inputs, works)] == [
+        f"'van' of sample {uid(5000)} is in 1"
+    ]

@@ -99,6 +99,17 @@ def test_where_nothing_is_known_nothing_is_claimed():
     assert bound_leak(np.zeros(3, int), np.zeros(3, int), shares, "natural", "rendition") == 1
 
 
+def test_shares_of_what_is_left_when_known_rows_are_gone_are_a_count():
+    shares = shares_of(0.5, 0.3, 0.2)
+    left = shares.without(np.array([400, 0, 100]), 1000)
+    for bound in (left.lower, left.upper):
+        assert bound == pytest.approx([100 / 500, 300 / 500, 100 / 500])
+    assert left.risk == shares.risk
+    assert shares.without(np.array([500, 300, 200]), 1000) is shares
+    # Given shares may say less of a class than was seen of it.
+    assert shares.without(np.array([600, 0, 0]), 1000).lower[0] == 0
+
+
 def test_shares_without_a_row_drawn_at_random_are_refused():
     with pytest.raises(
         Refusal, match="no labelled row is known to be drawn at random: mark such rows as random"

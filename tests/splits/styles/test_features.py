@@ -50,6 +50,21 @@ def test_rows_anywhere_are_those_of_plain_indexing(seed, n, m):
     assert (fetch_half(features_of(rows).image, wanted) == rows[wanted]).all()
 
 
+def test_what_lies_between_rows_far_apart_is_not_read():
+    class Counted:
+        shape = (10**9, 64)
+
+        def read(self, start, stop):
+            sizes.append(stop - start)
+            return (np.arange(start, stop) % 1000).astype(np.float16)[:, None].repeat(64, axis=1)
+
+    sizes: list[int] = []
+    rows = Counted()
+    wanted = np.array([5, 900_000_000, 7, 100])
+    assert (fetch_half(rows, wanted)[[0, 2, 3], 0] == [5, 7, 100]).all()
+    assert sorted(sizes) == [1, 100 - 5 + 1]
+
+
 def test_a_folder_without_textures_is_refused_where_they_are_needed(tmp_path):
     pictures = write_pictures(tmp_path, plant(20), textured=False)
     assert open_textures(pictures.stored) is None

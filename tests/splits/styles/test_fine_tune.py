@@ -1,16 +1,22 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 
+from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.fine_tune import FineTuning
+from oddpair.retrieval.models import identify_model, reference_folder
 from oddpair.retrieval.stored import open_stored
+from oddpair.retrieval.style_tower import WEIGHTS
+from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.pool import pool_of_stored
+from oddpair.splits.recipes.style_strict import StyleStrictRecipe, build, verify
 from oddpair.splits.styles.features import StyleFeatures
-from oddpair.splits.styles.fine_tune import fit_fine_tuned
+from oddpair.splits.styles.fine_tune import TRAINED, fit_fine_tuned, refuse_other_tower
 from oddpair.splits.styles.labels import labels_of_column
 
 
@@ -66,3 +72,75 @@ def test_embeddings_alone_are_refused(labelled, tmp_path):
         Refusal, match="classifier fine-tune looks at pictures, and only embeddings were given"
     ):
         fit((bare, rows, codes), tmp_path)
+
+
+RECIPE = StyleStrictRecipe(
+    classifier="fine-tune", epochs=4, precision=0.4, confidence=0.6, quantile=0.9, held_out=0.1
+)
+
+
+@pytest.fixture(scope="module")
+def inputs(labelled):
+    features, _, _ = labelled
+    return Inputs(corpus=Pictures(name="drawn", corpus=features.pictures, stored=features.image))
+
+
+@pytest.fixture(scope="module")
+def natural(inputs, tmp_path_factory):
+    """The natural split of the drawn pictures, told by a tower that was trained."""
+    work = tmp_path_factory.mktemp("built")
+    return build(RECIPE, inputs, work).splits[0], work
+
+
+def identify(natural, work, **changes):
+    given = {"model": "reference", "weights": None, "device": "cpu", "work": work, **changes}
+    refuse_other_tower(natural.provenance, **given)
+
+
+def test_the_trained_weights_are_in_the_provenance_and_in_a_claim_that_training_again_confirms(
+    natural, inputs, tmp_path
+):
+    manifest, work = natural
+    sha256 = files.sha256(work / TRAINED / WEIGHTS)
+    assert manifest.provenance["classifier"] == {"began": identify_model("reference"), "trained": sha256}
+    precision = manifest.statement[1]
+    assert precision.values["tower"] == sha256
+    forged = replace(precision, values={**precision.values, "tower": "f" * 64})
+    statement = (manifest.statement[0], forged, *manifest.statement[2:])
+    checks = verify(replace(manifest, statement=statement), RECIPE, inputs, tmp_path)
+    assert [check.holds for check in checks] == [True, False, True, True]
+    assert f"tower is '{sha256}', not '{'f' * 64}'" in checks[1].found
+
+
+def test_a_tower_that_began_from_another_model_is_refused_before_it_is_trained(natural, inputs, tmp_path):
+    manifest, _ = natural
+    other = tmp_path / "other"
+    shutil.copytree(reference_folder(), other)
+    identify(manifest, tmp_path, model=str(other))
+    path = next(other.glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(
+        Refusal, match=f"tuned_model {other} is not the model that the split's classifier was"
+    ):
+        verify(manifest, replace(RECIPE, tuned_model=str(other)), inputs, tmp_path / "work")
+    with pytest.raises(Refusal, match="tuned_model reference is not the model"):
+        verify(replace(manifest, provenance={}), RECIPE, inputs, tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_a_gpu_trained_is_verified_by_the_same_weights_alone(natural, tmp_path):
+    manifest, work = natural
+    with pytest.raises(Refusal, match="trained on a GPU, which does not give the same weights again"):
+        identify(manifest, tmp_path, device="cuda")
+    identify(manifest, work, device="cuda")
+    shutil.copytree(work / TRAINED, tmp_path / TRAINED)
+    (tmp_path / TRAINED / WEIGHTS).write_bytes(b"other")
+    with pytest.raises(Refusal, match="nobody can compute its claims again"):
+        identify(manifest, tmp_path, device="cuda")
+
+
+def test_test_sets_without_pictures_are_refused_before_training(inputs, tmp_path):
+    tests = {"bare": Pictures(name="bare", stored=inputs.corpus.stored)}
+    with pytest.raises(Refusal, match="only embeddings were given of bare: give it with its pictures"):
+        build(replace(RECIPE, rendition_tests=("bare",)), replace(inputs, tests=tests), tmp_path / "work")
+    assert not (tmp_path / "work").exists()

@@ -1,23 +1,24 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.splits.style_data import plant, write_pictures
 
 from oddpair import files
 from oddpair.errors import Refusal
+from oddpair.splits.labelling.origin import Origin, describe_corpus, write_origin
 from oddpair.splits.pool import pool_of_stored, pool_of_uids
 from oddpair.splits.styles.labels import (
     StyleLabels,
     draw_labels,
-    hold_out,
     labels_of_column,
     labels_of_file,
     read_texts,
 )
 
-MEANING = {"natural": ["photo"], "ambiguous": ["ambiguous"]}
+MEANING: dict[str, Any] = {"natural": ["photo"], "ambiguous": ["ambiguous"]}
 CODE = {"photo": 0, "sketch": 1, "ambiguous": 2, "": -1}
 
 
@@ -85,47 +86,54 @@ def test_a_table_is_read_as_classes_and_how_rows_were_drawn(tmp_path):
     assert labels_of_file(plain, pool, **MEANING).random is None
 
 
-def test_labels_of_another_corpus_are_refused(tmp_path):
-    path = write_labels(tmp_path / "labels.parquet", uid=["a", "nowhere"], label=["photo", "photo"])
-    with pytest.raises(
-        Refusal, match="1 labelled uids are not in the corpus, such as 'nowhere': give the labels of"
-    ):
-        labels_of_file(path, pool_of_uids(["a"]), **MEANING)
-
-
-@given(
-    counts=st.lists(st.integers(5, 60), min_size=3, max_size=3),
-    styles=st.sampled_from([["natural"], ["rendition"], ["natural", "rendition"]]),
-    seed=st.integers(0, 10**6),
-)
-@settings(max_examples=30, deadline=None)
-def test_tests_are_taken_out_and_every_class_is_thinned_alike(counts, styles, seed):
-    rng = np.random.default_rng(seed)
-    codes = rng.permutation(np.repeat([0, 1, 2, -1], [*counts, 30]))
-    random = rng.random(len(codes)) < 0.5
-    labels = labels_of(codes, random)
-    rest, taken = hold_out(labels, styles, 0.2, np.random.default_rng(seed))
-    assert list(taken) == styles
-    for style, places in taken.items():
-        assert (codes[places] == ("natural", "rendition").index(style)).all()
-    gone = np.concatenate(list(taken.values()))
-    uids = labels.pool.uids.to_numpy(zero_copy_only=False)
-    assert rest.pool.uids.to_pylist() == np.delete(uids, gone).tolist()
-    assert rest.random is not None
-    assert rest.random.tolist() == np.delete(random, gone).tolist()
-    for code, count in enumerate(counts):
-        assert rest.count(code) == count - round(0.2 * count)
-    # What keeps a label keeps its own.
-    left = np.delete(codes, gone)
-    assert ((rest.codes == left) | (rest.codes == -1)).all()
-
-
-def test_a_style_with_too_few_labels_to_make_a_test_is_refused_with_its_source():
-    for codes, style in (([1] * 20, "natural"), ([0] * 20, "rendition")):
+def test_labels_of_another_corpus_are_refused_and_those_of_a_few_lost_rows_are_left_out(tmp_path):
+    pool = pool_of_uids([f"{row:02d}" for row in range(30)])
+    for lost, uids in ((1, ["00", "nowhere"]), (4, [*map("{:02d}".format, range(30)), *"wxyz"])):
+        path = write_labels(tmp_path / f"{lost}.parquet", uid=uids, label=["photo"] * len(uids))
         with pytest.raises(
-            Refusal, match=rf"0 rows are labelled {style}, too few to hold out 20% .*check the column 'style'"
+            Refusal,
+            match=rf"{lost} of {len(uids)} labelled uids are not in the corpus .*, more than 10%: give",
         ):
-            hold_out(labels_of(codes), ["natural", "rendition"], 0.2, np.random.default_rng(0))
+            labels_of_file(path, pool, **MEANING)
+    uids = [*map("{:02d}".format, range(0, 30, 2)), "lost"]
+    drawn = ["random" if row % 3 else None for row in range(16)]
+    path = write_labels(
+        tmp_path / "few.parquet", uid=uids, label=["oil"] * 16, drawn=pa.array(drawn, pa.string())
+    )
+    found = labels_of_file(path, pool, **MEANING)
+    assert found.strange == 1
+    assert found.random is not None
+    assert found.codes.tolist() == [1, -1] * 15
+    assert found.random is not None
+    assert np.flatnonzero(found.random).tolist() == [row * 2 for row in range(15) if row % 3]
+    assert np.flatnonzero(found.unmarked).tolist() == [row * 2 for row in range(15) if not row % 3]
+
+
+def test_labels_that_name_another_corpus_are_refused(tmp_path):
+    planted = plant(20)
+    pictures = write_pictures(tmp_path, planted)
+    pool = pool_of_stored(pictures.stored)
+    for known, refused in ((describe_corpus(pictures.corpus), False), ("21 rows in 1 shards (npy)", True)):
+        metadata = write_origin(Origin(corpus=known))
+        table = pa.table({"uid": planted[3], "label": ["photo"] * 20}).replace_schema_metadata(metadata)
+        files.write_table(tmp_path / "labels.parquet", table)
+        if refused:
+            with pytest.raises(
+                Refusal, match=r"has labels of a corpus of 21 rows in 1 shards .* has 20 rows in"
+            ):
+                labels_of_file(tmp_path / "labels.parquet", pool, **MEANING, corpus=pictures.corpus)
+        else:
+            found = labels_of_file(tmp_path / "labels.parquet", pool, **MEANING, corpus=pictures.corpus)
+            assert found.count(0) == 20
+
+
+def test_some_of_the_rows_keep_what_is_known_of_them():
+    codes, random = np.array([0, 1, -1, 2, 0]), np.array([True, False, False, True, False])
+    labels = replace(labels_of(codes, random), unmarked=~random, left_open={2: "random", 4: ""})
+    some = labels.among(np.array([False, True, True, True, False]))
+    assert some.pool.uids.to_pylist() == ["0001", "0002", "0003"]
+    assert (some.codes.tolist(), some.random.tolist()) == ([1, -1, 2], [False, False, True])
+    assert (some.unmarked.tolist(), some.left_open) == ([True, True, False], {1: "random"})
 
 
 def test_only_so_many_labels_are_looked_at():
