@@ -103,8 +103,8 @@ def test_labels_of_another_corpus_are_refused_and_those_of_a_few_lost_rows_are_l
     found = labels_of_file(path, pool, **MEANING)
     assert found.strange == 1
     assert found.random is not None
+    assert found.unmarked is not None
     assert found.codes.tolist() == [1, -1] * 15
-    assert found.random is not None
     assert np.flatnonzero(found.random).tolist() == [row * 2 for row in range(15) if row % 3]
     assert np.flatnonzero(found.unmarked).tolist() == [row * 2 for row in range(15) if not row % 3]
 
