@@ -236,9 +236,7 @@ def _open_tests(recipe: StyleStrictRecipe, inputs: Inputs, style: str) -> tuple[
 
 def _read_labels(recipe: StyleStrictRecipe, inputs: Inputs, corpus: Pictures, pool: Pool) -> StyleLabels:
     if inputs.labels is not None:
-        return labels_of_file(
-            inputs.labels, pool, recipe.natural, recipe.ambiguous, corpus=corpus.need_corpus()
-        )
+        return labels_of_file(inputs.labels, pool, recipe.natural, recipe.ambiguous, corpus=corpus.corpus)
     return labels_of_column(corpus.need_corpus(), recipe.style_column, pool, recipe.natural, recipe.ambiguous)
 
 

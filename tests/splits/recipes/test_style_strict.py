@@ -239,6 +239,18 @@ def test_a_label_without_an_embedding_is_told_on_the_card(inputs, planted, tmp_p
     assert card["hand labels that were left out"] == "1 of pictures that are no embedded row of the corpus"
 
 
+def test_embeddings_alone_are_sorted_by_a_table_of_labels(inputs, planted, tmp_path):
+    path = tmp_path / "labels.parquet"
+    files.write_table(path, pa.table({"uid": planted[3], "label": planted[2]}))
+    recipe = replace(TESTED, natural=("photo",))
+    alone = replace(inputs, labels=path, corpus=replace(inputs.need_corpus(), corpus=None))
+    found, whole = (
+        build(recipe, given, tmp_path / name)
+        for name, given in (("alone", alone), ("whole", replace(inputs, labels=path)))
+    )
+    assert [split.uids_sha256 for split in found.splits] == [split.uids_sha256 for split in whole.splits]
+
+
 @pytest.mark.parametrize("classifier", ["knn", "centroid", "density-ratio"])
 def test_every_classifier_makes_splits_that_verify(inputs, tmp_path, classifier):
     recipe = replace(TESTED, classifier=classifier, precision=0.75)
