@@ -73,7 +73,7 @@ class Manifest:
         card: What else a reader should know, as (label, value) rows in reading order.
 
     Raises:
-        Refusal: If the split keeps no row.
+        Refusal: If the split keeps no row, or a uid holds a line end.
         ValueError: If the name could not name a file, the uids are not sorted and unique, or a field is not
             plain JSON.
     """
@@ -103,7 +103,10 @@ class Manifest:
             raise ValueError(f"split {self.name!r}: {found}")
         broken = pc.index(pc.match_substring(self.uids, "\n"), True).as_py()
         if broken >= 0:
-            raise ValueError(f"split {self.name!r}: uid {self.uids[broken].as_py()!r} is not one line")
+            raise Refusal(
+                f"split {self.name!r}: uid {self.uids[broken].as_py()!r} is not one line, and lists of uids have one a "
+                "line: give these rows other uids"
+            )
         rows = [list(row) for row in self.card]
         rules = [list(rule) for rule in self.rules]
         statement = [[claim.text, claim.values] for claim in self.statement]

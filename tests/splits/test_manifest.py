@@ -22,7 +22,10 @@ PLAIN = st.recursive(
     max_leaves=6,
 )
 UIDS = st.lists(
-    st.text(st.characters(codec="utf-8"), min_size=1, max_size=6), min_size=1, max_size=8, unique=True
+    st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=6),
+    min_size=1,
+    max_size=8,
+    unique=True,
 )
 
 
@@ -136,6 +139,11 @@ def test_a_manifest_without_an_entry_is_refused(tmp_path):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(Refusal, match=r"manifest\.json does not exist"):
         read_manifest(tmp_path)
+
+
+def test_a_uid_of_two_lines_is_refused():
+    with pytest.raises(Refusal, match=r"split 'natural-strict': uid 'a\\nb' is not one line"):
+        make_manifest(uids=("a\nb", "c"))
 
 
 def test_an_empty_split_is_refused(tmp_path):
