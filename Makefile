@@ -18,7 +18,7 @@ THRESHOLD ?= 0.95
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits doctor test lint perf faults interop browser dist clean
+.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits eval baseline robustness doctor test lint perf faults interop browser parity dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,21 @@ splits: OUT ?= $(WORK)/splits/$(basename $(notdir $(RECIPE)))
 splits: $(VENV)/ready ## splits by a recipe: make splits RECIPE=similarity CORPUS=... INPUTS='--tests val=... --reference ...'
 	$(BIN)/oddpair split '$(RECIPE)' $(if $(CORPUS),--corpus '$(CORPUS)') $(INPUTS) --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
+eval: SUITE ?= miniature
+eval: DATA ?= $(if $(filter miniature,$(SUITE)),miniature=$(WORK)/demo/world)
+eval: SPLITS ?= $(if $(filter miniature,$(SUITE)),$(WORK)/demo/splits)
+eval: OUT ?= $(WORK)/scores
+eval: $(VENV)/ready ## zero-shot scores of a checkpoint: make eval MODEL=... PRETRAINED=... SUITE=imagenet DATA=imagenet=... OUT=...
+	$(BIN)/oddpair eval --model '$(or $(MODEL),reference)' $(if $(PRETRAINED),--pretrained '$(PRETRAINED)') --suite '$(SUITE)' $(addprefix --data ,$(DATA)) $(addprefix --split ,$(SPLITS)) --out $(OUT) --workers $(WORKERS)
+
+baseline: $(VENV)/ready ## natural-only models of four sizes on the demo's world, the baseline of its robustness: about four minutes
+	$(BIN)/oddpair baseline $(WORK)/demo --out $(WORK)/baseline --workers $(WORKERS)
+
+robustness: SCORES ?= $(WORK)/scores
+robustness: BASELINE ?= $(WORK)/baseline/results
+robustness: $(VENV)/ready ## accuracy out of distribution beside a baseline's line: make robustness SCORES=... BASELINE=...
+	$(BIN)/oddpair robustness $(SCORES) --baseline $(BASELINE)
+
 doctor: $(VENV)/ready ## is this machine set up to run fast, and what would help
 	$(BIN)/oddpair doctor
 
@@ -105,7 +120,7 @@ lint: $(VENV)/ready ## ruff and mypy
 # A variable of the shell must not choose what is timed.
 perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about half an hour on two cores
 	rm -rf work/perf
-	for part in preprocess tower embed read memory search search_limits count count_command split; do \
+	for part in preprocess tower embed read memory search search_limits count count_command split eval; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python -m tests.perf.perf_$$part || exit 1; \
 	done
 	$(BIN)/python -m tests.perf.figures

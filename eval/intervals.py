@@ -9,8 +9,9 @@ from scipy.special import ndtri, stdtrit
 
 FloatArray = NDArray[np.float64]
 
-# Bounds the memory of a bootstrap; a constant, so that the stream of draws never depends on the machine.
+# Bounds of a bootstrap's memory; the stream of draws does not depend on them.
 _DRAWS_AT_ONCE = 200
+_CLUSTERS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +101,9 @@ def resample(
     if n_clusters < 2:
         raise ValueError(f"a cluster bootstrap needs at least 2 clusters, found {n_clusters}")
     parts = []
-    for start in range(0, n, _DRAWS_AT_ONCE):
-        rows = min(_DRAWS_AT_ONCE, n - start)
+    at_once = min(_DRAWS_AT_ONCE, max(1, _CLUSTERS_AT_ONCE // n_clusters))
+    for start in range(0, n, at_once):
+        rows = min(at_once, n - start)
         drawn = rng.integers(n_clusters, size=(rows, n_clusters)) + np.arange(rows)[:, None] * n_clusters
         weights = np.bincount(drawn.ravel(), minlength=rows * n_clusters).reshape(rows, n_clusters)
         parts.append(statistic(weights.astype(np.float64)))

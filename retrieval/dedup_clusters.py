@@ -24,6 +24,7 @@ from oddpair.retrieval.dedup_greedy import (
 )
 from oddpair.retrieval.embed_layout import part_path
 from oddpair.retrieval.faiss_import import load_faiss
+from oddpair.retrieval.proportion import clopper_pearson_interval
 from oddpair.retrieval.scan import Ask, prepare_tests, scan
 from oddpair.retrieval.stored import StoredRows
 from oddpair.retrieval.unit_rows import IntArray, UnitRows
@@ -272,7 +273,7 @@ def _measure(
         recall=float(together.sum() / pairs.sum()) if pairs.any() else 1.0,
         interval=_interval_of_ratio(together, pairs, np.random.default_rng([plan.seed, 2])),
         missed=int(missed.sum()),
-        missed_interval=_interval(int(missed.sum()), len(drawn)),
+        missed_interval=clopper_pearson_interval(int(missed.sum()), len(drawn), _CONFIDENCE),
     )
 
 
@@ -285,7 +286,7 @@ def _interval_of_ratio(parts: IntArray, wholes: IntArray, rng: np.random.Generat
     """Return the interval of ``sum(parts) / sum(wholes)`` when what was drawn is rows, each with a part of a whole."""
     parts, wholes = parts[wholes > 0], wholes[wholes > 0]
     if not parts.any() or np.array_equal(parts, wholes):
-        return _interval(int((parts > 0).sum()), len(parts))
+        return clopper_pearson_interval(int((parts > 0).sum()), len(parts), _CONFIDENCE)
     ratios = np.empty(_RESAMPLES)
     for again in range(_RESAMPLES):
         drawn = rng.integers(len(parts), size=len(parts))
@@ -293,12 +294,3 @@ def _interval_of_ratio(parts: IntArray, wholes: IntArray, rng: np.random.Generat
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def _interval(successes: int, trials: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    if not trials:
-        return 0.0, 1.0
-    found = binomtest(successes, trials).proportion_ci(confidence_level=_CONFIDENCE, method="exact")
-    return float(found.low), float(found.high)

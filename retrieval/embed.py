@@ -17,7 +17,7 @@ from oddpair.jobs import run_jobs
 from oddpair.progress import say
 from oddpair.retrieval.corpus import Corpus, tell_apart
 from oddpair.retrieval.embed_layout import Kind, Record, part_path, read_record, write_quarantine
-from oddpair.retrieval.embed_shard import ShardJob, Tower, embed_shard
+from oddpair.retrieval.embed_shard import Digits, ShardJob, Tower, embed_shard
 from oddpair.retrieval.encoder import identify_encoder
 from oddpair.retrieval.formats.arrays import open_array
 from oddpair.retrieval.models import identify_model
@@ -35,6 +35,8 @@ class EmbedTask:
         tower: The model, and how it is run; ``None`` takes over the embeddings that the corpus holds.
         only_images: Whether to leave out captions and textures.
         width: Dimension of the embeddings to take over, where a corpus holds those of several models.
+        dtype: ``float32`` keeps every digit, for scores that must agree with another program's; a search reads
+            ``float16`` alone.
     """
 
     corpus: Corpus
@@ -42,6 +44,7 @@ class EmbedTask:
     tower: Tower | None
     only_images: bool = False
     width: int | None = None
+    dtype: Digits = "float16"
 
 
 def embed_corpora(
@@ -49,7 +52,7 @@ def embed_corpora(
 ) -> None:
     """Embed corpora, shard by shard over one pool of workers; what is embedded already is kept.
 
-    Writes ``img_emb``, ``text_emb`` and ``texture`` (float16 npy), ``metadata`` (``image_path``, ``caption``,
+    Writes ``img_emb``, ``text_emb`` and ``texture`` (npy of the task's type), ``metadata`` (``image_path``, ``caption``,
     ``uid``; parquet) and ``records`` (what became of each row) with one file a shard, such as
     ``img_emb/img_emb_0000.npy``; ``quarantine.jsonl`` with a line for everything that was set aside; and
     ``manifest.json``. The bytes do not depend on the number of workers or on interruptions.
@@ -154,6 +157,8 @@ def _made_from(task: EmbedTask) -> dict[str, Any]:
         "device": None if tower is None else tower.device.partition(":")[0],
         "only_images": task.only_images,
         "width": task.width,
+        # Folders of float16 were made before there was a choice.
+        **({} if task.dtype == "float16" else {"dtype": task.dtype}),
     }
 
 
@@ -170,6 +175,7 @@ def _jobs(task: EmbedTask, workers: int) -> list[ShardJob]:
             tower=task.tower,
             width=task.width,
             only_images=task.only_images,
+            dtype=task.dtype,
             threads=workers if on_gpu else 0,
         )
         for index, (shard, size) in enumerate(zip(task.corpus.shards, task.corpus.sizes, strict=True))
@@ -234,7 +240,7 @@ def _finish(task: EmbedTask, marks: dict[str, str], jobs: Sequence[ShardJob]) ->
         # A shard that was set aside whole has no rows of any kind, and readers find a file for each.
         for kind in kinds:
             if kind not in record.kinds:
-                files.write_array(job.path(kind), np.empty((0, dimensions[kind]), dtype=np.float16))
+                files.write_array(job.path(kind), np.empty((0, dimensions[kind]), dtype=task.dtype))
     write_quarantine(task.out, (line for record in records for line in record.bad))
     files.write_json(
         task.out / "manifest.json",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ from oddpair.retrieval.samples import Bad, EmbeddedSource, Sample
 from oddpair.retrieval.stores import read_tag
 from oddpair.retrieval.towers import Precision
 from oddpair.workers import note_done, note_position
+
+Digits = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class ShardJob:
         tower: The model; ``None`` takes over embeddings that are there.
         width: Which of the embeddings to take over, by their dimension; ``None`` for the layout's choice.
         only_images: Whether to leave out captions and textures.
+        dtype: Of the rows written.
         threads: Threads that decode ahead of a GPU; 0 decodes where the model runs.
         skip: Positions of pictures that are known to kill the decoder.
     """
@@ -63,6 +66,7 @@ class ShardJob:
     tower: Tower | None
     width: int | None = None
     only_images: bool = False
+    dtype: Digits = "float16"
     threads: int = 0
     skip: tuple[int, ...] = ()
 
@@ -176,7 +180,7 @@ def _encode(job: ShardJob) -> tuple[_Kept, list[Bad]]:
     if not job.only_images and job.corpus.source.captioned:
         kinds.append("text_emb")
         rows = encoder.encode_texts(captions or [""], after=note_done)[: len(captions)]
-        files.write_array(job.path("text_emb"), rows.astype(np.float16))
+        files.write_array(job.path("text_emb"), rows.astype(job.dtype))
     return (
         _Kept(
             keys=[sample.key for sample in chosen],
@@ -242,9 +246,9 @@ class _Writers(ExitStack):
             return
         if kind not in self._appends:
             self._appends[kind] = self.enter_context(
-                files.array_writer(self._job.path(kind), rows.shape[1], np.float16)
+                files.array_writer(self._job.path(kind), rows.shape[1], self._job.dtype)
             )
-        self._appends[kind](rows.astype(np.float16))
+        self._appends[kind](rows.astype(self._job.dtype))
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
 from oddpair.retrieval.decoding import prepare_in_order
+from oddpair.retrieval.model_traits import ModelTraits
 from oddpair.retrieval.models import identify_model, load_model
 
 # The folder of the encoder that the suite ships, which callers of `load_encoder` ask for.
@@ -71,6 +72,7 @@ class Encoder:
         towers: What computes.
         preprocess: Pixels to input.
         tokenize: Texts to tokens, shape ``(n, context)``.
+        traits: What loading the model has shown; ``None`` for one put together in memory.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Encoder:
     towers: Towers
     preprocess: Preprocess
     tokenize: Callable[[list[str]], torch.Tensor]
+    traits: ModelTraits | None = None
 
     def encode_pictures(
         self, pictures: Iterable[Pixels], *, textures: bool = True
@@ -204,13 +207,19 @@ class Encoder:
                 for places in (lengths == length).nonzero()[:, 0].split(self._batch):
                     part = tokens[places, :length]
                     batch = torch.cat([part, part[:1].expand(self._batch - len(part), -1)])
-                    rows[places] = _unit(self.towers.embed_texts(batch)[: len(part)])
+                    found = _unit(self.towers.embed_texts(batch)[: len(part)])
+                    if found.shape[1] != self.dimension:
+                        raise Refusal(
+                            f"model '{self.name}' embeds texts in {found.shape[1]} dimensions and pictures in "
+                            f"{self.dimension}: its configuration is not the weights' own"
+                        )
+                    rows[places] = found
                     done += len(part)
                     if after is not None:
                         after(done)
         place = {text: row for row, text in enumerate(unique)}
-        found: NDArray[np.float32] = rows[[place[text] for text in texts]]
-        return found
+        asked: NDArray[np.float32] = rows[[place[text] for text in texts]]
+        return asked
 
     @property
     def _batch(self) -> int:
@@ -254,10 +263,9 @@ def load_encoder(
     """Load an encoder from disk, without the network.
 
     Args:
-        model: ``reference`` (the miniature world's encoder, shipped with the suite), a folder that holds
-            ``open_clip_config.json`` with ``open_clip_model.safetensors``, or an open_clip architecture.
-        pretrained: For an architecture: a ``.safetensors`` file, a ``.pt`` file (read weights-only), or a
-            tag whose weights are on disk already.
+        model: As for `oddpair.retrieval.models.load_model`: ``reference``, a folder, ``hf-hub:ORG/NAME`` or an
+            open_clip architecture.
+        pretrained: Likewise: weights of an architecture, a file or a tag whose weights are on disk already.
         precision: ``fp32``, or ``bf16``: twice as fast where the processor or GPU computes in it, with
             cosines above 0.999 to the fp32 rows.
         exact: Whether pictures are resized exactly as open_clip does it; otherwise faster, and at most 2 of
@@ -272,14 +280,15 @@ def load_encoder(
             model does not bear bf16.
     """
     loaded = load_model(model, pretrained)
-    visual = loaded.model.visual
+    towers = make_towers(loaded.model, model, precision=precision, device=device)
     return Encoder(
         name=model,
         sha256=loaded.sha256,
-        dimension=int(visual.output_dim),
-        preprocess=Preprocess.from_config(visual.preprocess_cfg, exact=exact),
+        dimension=towers.dimension,
+        preprocess=Preprocess.from_config(loaded.model.visual.preprocess_cfg, exact=exact),
         tokenize=loaded.tokenize,
-        towers=make_towers(loaded.model, model, precision=precision, device=device),
+        towers=towers,
+        traits=loaded.traits,
     )
 
 

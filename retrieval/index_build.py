@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from oddpair import files
 from oddpair.errors import Refusal
@@ -21,6 +20,7 @@ from oddpair.retrieval.faiss_import import load_faiss
 from oddpair.retrieval.index import FloatArray, faiss_threads, nearest_lists, search_index
 from oddpair.retrieval.index_file import IndexCard, Recall, RowIndex, Share, hold_index, write_index
 from oddpair.retrieval.pairs import Pairs
+from oddpair.retrieval.proportion import clopper_pearson
 from oddpair.retrieval.scan import Ask, prepare_tests, scan
 from oddpair.retrieval.stored import Side, StoredRows, open_stored
 from oddpair.retrieval.unit_rows import IntArray, find_bad_row
@@ -177,9 +177,8 @@ def interval_of(shares: NDArray[np.float64]) -> Share:
     (0.875, 0.284, 0.9999)
     """
     right, trials = float(shares.sum()), len(shares)
-    low = betaincinv(right, trials - right + 1, 0.025) if right > 0 else 0.0
-    high = betaincinv(right + 1, trials - right, 0.975) if right < trials else 1.0
-    return Share(value=right / trials, low=float(low), high=float(high))
+    low, high = (clopper_pearson(right, trials, 0.975, side) for side in ("lower", "upper"))
+    return Share(value=right / trials, low=low, high=high)
 
 
 def _kinds_of_queries(stored: StoredRows) -> Iterator[StoredRows]:

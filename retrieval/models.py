@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import pickle
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oddpair import files
 from oddpair.errors import Refusal
+from oddpair.retrieval.model_code import refuse_code
+from oddpair.retrieval.model_origin import Origin, find_origin
+from oddpair.retrieval.model_places import (
+    HUB,
+    TOKENIZER_FILE,
+    closest,
+    is_weights_file,
+    model_files,
+    model_folder,
+    offline,
+    weights_file,
+)
+from oddpair.retrieval.model_places import reference_folder as reference_folder
+from oddpair.retrieval.model_traits import ModelTraits, read_traits
+from oddpair.retrieval.model_weights import UNUSABLE, create_model, first_line, silent_log
 
 if TYPE_CHECKING:
     import torch
-
-TOKENIZER_FILE = "bpe.txt.gz"
-# What open_clip raises on weights and configurations that are damaged or of another model.
-_UNUSABLE = (
-    RuntimeError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    pickle.UnpicklingError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,77 +35,42 @@ class LoadedModel:
 
     Attributes:
         model: The model.
-        sha256: Of its weights, hex.
+        sha256: Of the file of its weights, hex.
         tokenize: Texts to tokens, shape ``(n, context)``.
+        traits: What is known of it.
     """
 
     model: Any
     sha256: str
     tokenize: Callable[[list[str]], torch.Tensor]
+    traits: ModelTraits
 
 
 def load_model(model: str, pretrained: str | None = None) -> LoadedModel:
-    """Load a model from disk, without the network.
+    """Load a model from disk, without the network, and without running code that came with it.
 
     Args:
-        model: ``reference`` (the miniature world's encoder, shipped with the suite), a folder that holds
-            ``open_clip_config.json`` with ``open_clip_model.safetensors``, or an open_clip architecture.
-        pretrained: For an architecture: a ``.safetensors`` file, a ``.pt`` file (read weights-only), or a
-            tag whose weights are on disk already.
+        model: ``reference`` (the miniature world's encoder, shipped with the suite), an open_clip architecture, or a
+            model that has its own weights: ``hf-hub:ORG/NAME`` from the hub's cache, or a folder, also as
+            ``local-dir:PATH``, that holds ``open_clip_config.json`` with ``open_clip_model.safetensors``,
+            ``open_clip_pytorch_model.bin`` or one ``.pt``.
+        pretrained: For an architecture: a ``.safetensors``, ``.pt``, ``.pth`` or ``.bin`` file, checkpoints of
+            open_clip's trainer among them, or a tag whose weights are on disk already. All but safetensors are read
+            weights-only.
 
     Returns:
-        The model, in evaluation mode.
+        The model, in evaluation mode. Weights that open_clip knows get the preprocessing that they were made with,
+        by tag or as a file.
 
     Raises:
-        Refusal: If there is no such model, folder or weights, or the weights do not fit.
+        Refusal: If there is no such model, folder or weights, the weights do not fit or were made with another
+            activation, or a file would run code.
     """
-    with _offline():
-        return _load(model, pretrained)
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Keep the hub's library from the network for as long as a model is loaded; a corpus may lie on the hub."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _load(model: str, pretrained: str | None) -> LoadedModel:
-    import open_clip
-
-    folder = _model_folder(model, pretrained)
-    if folder is not None:
-        return _load_folder(folder)
-    if model not in open_clip.list_models():
-        near = _closest(model, open_clip.list_models())
-        raise Refusal(
-            f"no model '{model}': give a folder with open_clip_config.json, 'reference', or an architecture of open_clip{near}"
-        )
-    if pretrained is None:
-        raise Refusal(
-            f"model '{model}' needs weights: add --pretrained FILE (.safetensors or .pt), or a tag whose weights are on "
-            "this machine"
-        )
-    if not Path(pretrained).is_file():
-        _refuse_missing_tag(model, pretrained)
-    try:
-        with _silent_log():
-            loaded = open_clip.create_model(model, pretrained=pretrained)
-    except _UNUSABLE as error:
-        if not Path(pretrained).is_file():
-            raise Refusal(
-                f"the weights of tag {pretrained} of {model} are not on this machine, or damaged, and nothing is "
-                f"fetched: download them{_address_of(model, pretrained)} and give the file as --pretrained"
-            ) from error
-        raise Refusal(f"weights {pretrained} cannot be loaded into {model}: {_first_line(error)}") from error
-    sha256 = files.sha256(Path(pretrained)) if Path(pretrained).is_file() else _state_hash(loaded)
-    return LoadedModel(model=loaded.eval(), sha256=sha256, tokenize=_tokenize(open_clip.get_tokenizer(model)))
+    with offline():
+        folder = model_folder(model, pretrained)
+        if folder is not None:
+            return _load_folder(folder, model if model.startswith(HUB) else f"local-dir:{folder.resolve()}")
+        return _load_architecture(model.replace("/", "-"), pretrained)
 
 
 def identify_model(model: str, pretrained: str | None = None) -> dict[str, str]:
@@ -123,13 +86,14 @@ def identify_model(model: str, pretrained: str | None = None) -> dict[str, str]:
     Raises:
         Refusal: If a file of the model is missing.
     """
-    folder = _model_folder(model, pretrained)
+    folder = model_folder(model, pretrained)
     if folder is None:
-        weights = (
-            files.sha256(Path(pretrained)) if pretrained and Path(pretrained).is_file() else str(pretrained)
-        )
-        return {"architecture": model, "weights": weights}
-    parts = dict(zip(("config", "weights"), _model_files(folder), strict=True))
+        is_file = pretrained is not None and is_weights_file(pretrained)
+        return {
+            "architecture": model,
+            "weights": files.sha256(Path(str(pretrained))) if is_file else str(pretrained),
+        }
+    parts = dict(zip(("config", "weights"), model_files(folder), strict=True))
     if (folder / TOKENIZER_FILE).is_file():
         parts["tokenizer"] = folder / TOKENIZER_FILE
     # What the tokenizers of Hugging Face are made of.
@@ -138,112 +102,106 @@ def identify_model(model: str, pretrained: str | None = None) -> dict[str, str]:
     return {name: files.sha256(path) for name, path in parts.items()}
 
 
-def reference_folder() -> Path:
-    """Return the folder of the encoder that the suite ships, trained on the whole miniature world."""
-    return Path(__file__).resolve().parent.parent / "benchmarks" / "miniature" / "reference"
+def _load_architecture(architecture: str, pretrained: str | None) -> LoadedModel:
+    import open_clip
 
-
-def _model_folder(model: str, pretrained: str | None) -> Path | None:
-    if model == "reference":
-        folder = reference_folder()
-    elif model.startswith("local-dir:") or Path(model).is_dir():
-        folder = Path(model.removeprefix("local-dir:"))
-    else:
-        return None
-    if pretrained is not None:
+    if architecture not in open_clip.list_models():
+        near = closest(architecture, open_clip.list_models())
         raise Refusal(
-            f"model '{model}' has its own weights, and --pretrained {pretrained} would go unused: leave the option out"
+            f"no model '{architecture}': give a folder with open_clip_config.json, 'reference', hf-hub:ORG/NAME, or an "
+            f"architecture of open_clip{near}"
         )
-    return folder
-
-
-@contextmanager
-def _silent_log() -> Iterator[None]:
-    """Keep open_clip from logging an error that is raised as well."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def _model_files(folder: Path) -> tuple[Path, Path]:
-    found = folder / "open_clip_config.json", folder / "open_clip_model.safetensors"
-    for path in found:
-        if not path.is_file():
-            raise Refusal(f"{path} is missing: a model folder holds {found[0].name} and {found[1].name}")
-    return found
-
-
-def _refuse_missing_tag(model: str, tag: str) -> None:
-    """Refuse a tag that open_clip does not know, or whose weights it would fetch from a web address."""
-    import open_clip
-
-    if tag not in open_clip.list_pretrained_tags_by_model(model):
+    if pretrained is None:
         raise Refusal(
-            f"{tag} is neither a file nor a pretrained tag of {model}: check the path of the weights"
+            f"model '{architecture}' needs weights: add --pretrained FILE (.safetensors or .pt), or a tag whose weights are "
+            "on this machine"
         )
-    source = open_clip.get_pretrained_cfg(model, tag)
-    if not source.get("hf_hub"):
-        cached = Path("~/.cache/clip").expanduser() / Path(source.get("url", "")).name
-        if not cached.is_file():
-            raise Refusal(
-                f"{cached} is missing, and nothing is fetched: download it from {source.get('url')} and give "
-                "its path as --pretrained"
-            )
+    weights = weights_file(architecture, pretrained)
+    sha256 = files.sha256(weights)
+    origin = find_origin(architecture, pretrained, weights, sha256)
+    settings = open_clip.get_model_config(architecture)
+    notes = (*compare_activation(architecture, settings, weights, origin),)
+    refuse_code(settings, None, architecture)
+    preprocessing = dict(origin.preprocessing) if origin else {}
+    loaded = create_model(architecture, weights, architecture, force_preprocess_cfg=preprocessing)
+    tokenizer = _make_tokenizer(
+        architecture, f"the tokenizer of {architecture} cannot be made", "install what it asks for"
+    )
+    return _finish(loaded, sha256, tokenizer, notes)
 
 
-def _address_of(model: str, tag: str) -> str:
-    import open_clip
-
-    repository = (open_clip.get_pretrained_cfg(model, tag).get("hf_hub") or "").rstrip("/")
-    return f" from https://huggingface.co/{repository}" if repository else ""
-
-
-def _load_folder(folder: Path) -> LoadedModel:
-    import open_clip
-    from safetensors import SafetensorError
-
-    config, weights = _model_files(folder)
+def _load_folder(folder: Path, name: str) -> LoadedModel:
+    config, weights = model_files(folder)
     settings = files.read_json(config)
     if not isinstance(settings, dict) or not isinstance(settings.get("model_cfg"), dict):
         raise Refusal(f"{config} has no 'model_cfg': give the configuration that open_clip wrote")
-    try:
-        loaded = open_clip.create_model(f"local-dir:{folder.resolve()}")
-    except (*_UNUSABLE, SafetensorError) as error:
-        raise Refusal(
-            f"{weights} cannot be loaded ({_first_line(error)}): fetch or train it again"
-        ) from error
+    refuse_code(settings["model_cfg"], folder, str(config))
+    loaded = create_model(f"local-dir:{folder.resolve()}", weights, config.name)
     # open_clip resolves a relative vocabulary against the working directory, so it is given in full.
     own = folder.resolve() / TOKENIZER_FILE
     options = {"bpe_path": str(own)} if own.is_file() else {}
+    tokenizer = _make_tokenizer(
+        name, f"{folder} has no usable tokenizer", "put the model's tokenizer files there", **options
+    )
+    return _finish(loaded, files.sha256(weights), tokenizer, ())
+
+
+def _finish(loaded: Any, sha256: str, tokenizer: Any, notes: tuple[str, ...]) -> LoadedModel:
+    return LoadedModel(
+        model=loaded.eval(),
+        sha256=sha256,
+        tokenize=lambda texts: tokenizer(texts),
+        traits=read_traits(loaded, tokenizer, notes),
+    )
+
+
+def _make_tokenizer(name: str, what: str, remedy: str, **options: str) -> Any:
+    import open_clip
+
     try:
-        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder.resolve()}", **options)
-    except (*_UNUSABLE, ImportError, EOFError) as error:
-        raise Refusal(
-            f"{folder} has no usable tokenizer ({_first_line(error)}): put the model's tokenizer files there"
-        ) from error
-    return LoadedModel(model=loaded.eval(), sha256=files.sha256(weights), tokenize=_tokenize(tokenizer))
+        with silent_log():
+            return open_clip.get_tokenizer(name, **options)
+    except UNUSABLE as error:
+        raise Refusal(f"{what} ({first_line(error)}): {remedy}") from error
 
 
-def _tokenize(tokenizer: Any) -> Callable[[list[str]], torch.Tensor]:
-    return lambda texts: tokenizer(texts)
+def compare_activation(
+    architecture: str, settings: Mapping[str, Any], weights: Path, origin: Origin | None
+) -> Iterator[str]:
+    """Compare the activation that weights were made with to the one they would run with.
 
+    Args:
+        architecture: One of open_clip.
+        settings: Its configuration.
+        weights: The file of the weights, for messages.
+        origin: What the weights were made with.
 
-def _state_hash(model: Any) -> str:
-    state = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        state.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return state.hexdigest()
+    Yields:
+        What a user should know, a sentence each.
 
+    Raises:
+        Refusal: If they differ, and another architecture is right.
+    """
+    import open_clip
 
-def _closest(name: str, known: Sequence[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    has = bool(settings.get("quick_gelu", False))
+    words = {True: "QuickGELU", False: "GELU"}
+    if origin is None:
+        yield (
+            f"{weights.name} is not known to open_clip: that it was made with {words[has]} and with open_clip's default "
+            "preprocessing is taken on trust"
+        )
+        return
+    if not origin.certain:
+        yield f"{weights.name} is taken for {origin.name} by its name"
+    if origin.quick_gelu == has:
+        return
+    other = architecture.removesuffix("-quickgelu") if has else f"{architecture}-quickgelu"
+    if other == architecture or other not in open_clip.list_models():
+        yield f"{origin.name} was made with {words[not has]}, and open_clip runs {architecture} with {words[has]}"
+        return
+    doubt = "" if origin.certain else ", or give the file another name if it is not that tag's"
+    raise Refusal(
+        f"{weights} ({origin.name}) was made with {words[not has]}, the architecture {architecture} uses {words[has]}: use "
+        f"{other}{doubt}"
+    )

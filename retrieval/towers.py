@@ -76,6 +76,19 @@ class Towers:
             channels = torch.cat([f(stage) for stage in early for f in (_mean, _deviation)], dim=1)
             return found["image_features"].float().cpu(), channels.cpu()
 
+    @property
+    def dimension(self) -> int:
+        """Length of a picture's embedding."""
+        import torch
+
+        told = getattr(self.model.visual, "output_dim", None)
+        if told is not None:
+            return int(told)
+        # Towers of timm do not say.
+        with torch.inference_mode():
+            picture = _probe_picture(self.model).to(self.device)
+            return int(self.embed_images(picture, textures=False)[0].shape[1])
+
     def embed_texts(self, batch: torch.Tensor) -> torch.Tensor:
         """Embed tokenised texts of shape ``(n, length)`` as features ``(n, d)``, float32, on the CPU."""
         if self.packed_text is not None:
@@ -133,6 +146,10 @@ def make_towers(model: Any, name: str, *, precision: Precision, device: str) -> 
             )
         picture = _probe_picture(model)
         plain_image = plain.embed_images(picture, textures=False)[0]
+        if not plain_image.isfinite().all() or not plain_image.norm() > 0:
+            raise Refusal(
+                f"model '{name}' is degenerate: its embeddings are not finite or have no length, its weights are damaged"
+            )
         if image is not None and not _agrees(lambda tower: tower(picture, ())[0], image, plain_image, least):
             image = None
         if text is not None:

@@ -38,8 +38,8 @@ class FolderSource:
     """Pictures that are files of their own, in shards of 1,000 rows; a ``Source``.
 
     The uid is the ``uid`` column of the listing, else the first 32 hex digits of the file's SHA-256; then
-    rows of a shard whose files have the same bytes are one sample, the first. Where the listing has a column
-    ``sha256``, pictures of other bytes are set aside.
+    rows of a shard whose files have the same bytes are one sample, the first, unless ``repeats`` keeps them.
+    Where the listing has a column ``sha256``, pictures of other bytes are set aside.
 
     Attributes:
         root: Folder of the pictures.
@@ -51,6 +51,7 @@ class FolderSource:
         table: Name of the listing; ``""`` if there is none.
         listing: Where its rows are; ``None`` if there is none.
         names: Without a listing, the names of each shard's pictures, a zero byte between, compressed.
+        repeats: Whether each of several files with the same bytes is a sample: they share a uid, keys differ.
     """
 
     root: Path
@@ -63,6 +64,7 @@ class FolderSource:
     listing: Listing | None = None
     # Every worker is given a copy of the source, and the names are most of it.
     names: tuple[bytes, ...] = ()
+    repeats: bool = False
     layout: str = "folder"
     pictures: bool = True
     embedded: bool = False
@@ -234,7 +236,7 @@ class FolderSource:
                 uid = digest[:32] if uid == _NO_UID else uid
                 if listed[place].lower() not in ("", digest):
                     image = "sha256 is not the listed one"
-                elif uid in seen and not self._has("uid"):
+                elif uid in seen and not (self.repeats or self._has("uid")):
                     image = REPEATED
                 else:
                     seen.add(uid)

@@ -16,12 +16,12 @@ from scipy.special import stdtrit
 from oddpair.errors import Refusal
 from oddpair.progress import track
 from oddpair.retrieval.corpus import Corpus
+from oddpair.retrieval.proportion import clopper_pearson_interval
 from oddpair.retrieval.samples import Bad
 from oddpair.splits.exports.failed_rows import read_failed
 from oddpair.splits.exports.hashes import HashTable
 from oddpair.splits.exports.uid_keys import UidIndex, index_uids, take_new
 from oddpair.splits.manifest import Manifest, as_uids
-from oddpair.splits.styles.certificate import clopper_pearson
 
 NOT_LISTED = "not listed"
 CONFIDENCE = 0.95
@@ -131,18 +131,13 @@ def interval_of_share(found: NDArray[np.int64], listed: NDArray[np.int64]) -> tu
     if shards < 2:
         return None
     if there in (0, rows):
-        return _exact_interval(shards if there else 0, shards)
+        return clopper_pearson_interval(shards if there else 0, shards, CONFIDENCE)
     share = there / rows
     spread = float(np.sum((found - share * listed) ** 2)) * shards / (shards - 1)
     reach = float(stdtrit(shards - 1, (1 + CONFIDENCE) / 2)) * spread**0.5 / rows
     # Shards that happen to be alike say no more than as many rows that rot one by one.
-    low, high = _exact_interval(there, rows)
+    low, high = clopper_pearson_interval(there, rows, CONFIDENCE)
     return max(0.0, min(low, share - reach)), min(1.0, max(high, share + reach))
-
-
-def _exact_interval(found: int, drawn: int) -> tuple[float, float]:
-    side = (1 + CONFIDENCE) / 2
-    return clopper_pearson(found, drawn, side, "lower"), clopper_pearson(found, drawn, side, "upper")
 
 
 WAYS = ("uid", "url and caption", "url")

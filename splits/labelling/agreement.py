@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oddpair.retrieval.proportion import clopper_pearson
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kappa:
@@ -90,7 +92,7 @@ def cohen_kappa(counts: ArrayLike, confidence: float = 0.95) -> Kappa:
     >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
     (0.4, 0.151, 0.649)
     """
-    from scipy.stats import beta, norm
+    from scipy.stats import norm
 
     table = np.asarray(counts, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.sum() or (table < 0).any():
@@ -100,7 +102,7 @@ def cohen_kappa(counts: ArrayLike, confidence: float = 0.95) -> Kappa:
     rows, columns = share.sum(1), share.sum(0)
     observed, expected = float(np.trace(share)), float(rows @ columns)
     alpha = (1 - confidence) / 2
-    plain = 0.0 if not agreed else float(beta.ppf(alpha, agreed, n - agreed + 1))
+    plain = clopper_pearson(agreed, n, 1 - alpha, "lower")
     if math.isclose(expected, 1.0):
         return _kappa(math.nan, math.nan, agreed, plain, n, confidence)
     kappa = (observed - expected) / (1 - expected)

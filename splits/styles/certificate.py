@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.proportion import clopper_pearson
 
 MOST_STEPS = 100
 NEARLY_BEST = 0.95
@@ -59,62 +60,6 @@ class Certificate:
     def recall(self) -> float:
         """Share of the labelled rows of the class that are accepted."""
         return self.correct / self.members
-
-
-@overload
-def clopper_pearson(
-    correct: int, accepted: int, confidence: float, side: Literal["lower", "upper"]
-) -> float: ...
-@overload
-def clopper_pearson(
-    correct: NDArray[np.int64],
-    accepted: NDArray[np.int64],
-    confidence: float,
-    side: Literal["lower", "upper"],
-) -> NDArray[np.float64]: ...
-def clopper_pearson(
-    correct: int | NDArray[np.int64],
-    accepted: int | NDArray[np.int64],
-    confidence: float,
-    side: Literal["lower", "upper"],
-) -> float | NDArray[np.float64]:
-    """Exact one-sided confidence bound of a proportion.
-
-    The lower bound of 0 correct is 0, the upper bound of all correct is 1, and nothing accepted says
-    nothing: 0 below and 1 above. For a two-sided interval take both sides at ``(1 + confidence) / 2``.
-
-    Args:
-        correct: Successes, a number or shape ``(n,)``.
-        accepted: Trials, same shape.
-        confidence: Between 0 and 1, both excluded.
-        side: ``lower`` or ``upper``.
-
-    Returns:
-        The bound, same shape.
-
-    Raises:
-        ValueError: If there are more successes than trials, or the confidence is no probability.
-
-    References:
-        Clopper and Pearson, Biometrika 26(4), 1934.
-
-    >>> round(clopper_pearson(149, 149, 0.95, "lower"), 4)  # 0.05 ** (1 / 149)
-    0.9801
-    >>> round(clopper_pearson(0, 149, 0.95, "upper"), 4)
-    0.0199
-    """
-    from scipy.stats import beta
-
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}, needed between 0 and 1")
-    k, n = np.asarray(correct, dtype=np.float64), np.asarray(accepted, dtype=np.float64)
-    if np.any((k < 0) | (k > n)):
-        raise ValueError("more correct than accepted, or fewer than none")
-    if side == "lower":
-        bound = np.where(k > 0, beta.ppf(1 - confidence, np.maximum(k, 1), n - k + 1), 0.0)
-    else:
-        bound = np.where(k < n, beta.ppf(confidence, k + 1, np.maximum(n - k, 1)), 1.0)
-    return float(bound) if bound.ndim == 0 else bound
 
 
 def smallest_perfect(precision: float, confidence: float) -> int:

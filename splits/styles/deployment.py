@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
-from oddpair.splits.styles.certificate import MOST_STEPS, Certificate, Step, clopper_pearson
+from oddpair.retrieval.proportion import clopper_pearson
+from oddpair.splits.styles.certificate import MOST_STEPS, Certificate, Step
 from oddpair.splits.styles.scorer import CLASSES, CODE, Codes, Scores
 
 Floats = NDArray[np.float64]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.proportion import clopper_pearson, clopper_pearson_interval
 from oddpair.retrieval.unit_rows import IntArray
-from oddpair.splits.styles.certificate import Certificate, certify, clopper_pearson, likeliest_share
+from oddpair.splits.styles.certificate import Certificate, certify, likeliest_share
 from oddpair.splits.styles.deployment import (
     Shares,
     bound_leak,
@@ -185,8 +186,8 @@ def report(
         accepted=accepted,
         correct=correct,
         opposite=opposite,
-        precision=_interval(correct, accepted, confidence),
-        recall=_interval(correct, members, confidence),
+        precision=clopper_pearson_interval(correct, accepted, confidence),
+        recall=clopper_pearson_interval(correct, members, confidence),
         leak_bound=leak,
         confidence=confidence,
     )
@@ -308,11 +309,6 @@ def sort_card(sort: StyleSort) -> tuple[tuple[str, str], ...]:
             ),
         ]
     return tuple(rows)
-
-
-def _interval(correct: int, trials: int, confidence: float) -> tuple[float, float]:
-    each = (1 + confidence) / 2
-    return clopper_pearson(correct, trials, each, "lower"), clopper_pearson(correct, trials, each, "upper")
 
 
 def _proportion(correct: int, trials: int, interval: tuple[float, float]) -> str:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import typer
 
+from oddpair.cli_compare import compare
 from oddpair.cli_count import count
 from oddpair.cli_coverage import coverage
 from oddpair.cli_dedup import dedup
 from oddpair.cli_doctor import doctor
 from oddpair.cli_embed import embed
+from oddpair.cli_eval import evaluate, score
 from oddpair.cli_export import export
 from oddpair.cli_graph import graph
 from oddpair.cli_index import index
 from oddpair.cli_label import label
+from oddpair.cli_ls import ls
 from oddpair.cli_neighbours import neighbours
 from oddpair.cli_paste import paste
+from oddpair.cli_power import power
+from oddpair.cli_results import results
+from oddpair.cli_robustness import baseline, robustness
 from oddpair.cli_samples import samples
 from oddpair.cli_search import search
 from oddpair.cli_split import split, verify
@@ -41,6 +47,14 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         ("export", export),
         ("coverage", coverage),
         ("train", train),
+        ("ls", ls),
+        ("eval", evaluate),
+        ("score", score),
+        ("results", results),
+        ("compare", compare),
+        ("power", power),
+        ("robustness", robustness),
+        ("baseline", baseline),
         ("doctor", doctor),
     ):
         app.command(name)(verb)

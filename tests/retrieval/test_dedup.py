@@ -13,6 +13,7 @@ from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval import dedup_clusters, dedup_greedy
 from oddpair.retrieval.dedup import DedupPlan, cross_duplicates, find_duplicates, sort_by_uid
+from oddpair.retrieval.proportion import clopper_pearson_interval
 from oddpair.retrieval.stored import open_stored
 from oddpair.retrieval.unit_rows import HeldRows
 
@@ -299,12 +300,6 @@ def test_a_sample_measures_the_share_that_all_rows_have(find, crowd):
     assert part.interval[0] <= whole.recall <= part.interval[1]
 
 
-def test_the_interval_is_that_of_clopper_and_pearson():
-    # 1 - 0.025 ** (1 / 30): the textbook case of no success.
-    assert dedup_clusters._interval(0, 30) == pytest.approx((0, 1 - 0.025 ** (1 / 30)))
-    assert dedup_clusters._interval(0, 0) == (0.0, 1.0)
-
-
 def test_the_interval_of_a_ratio_covers_it_where_pairs_come_in_groups():
     rng = np.random.default_rng(0)
     covered = 0
@@ -321,8 +316,8 @@ def test_the_interval_of_a_ratio_covers_it_where_pairs_come_in_groups():
 def test_the_interval_of_a_ratio_is_that_of_rows_where_none_is_torn():
     rng = np.random.default_rng(0)
     wholes = np.array([0, 500, 3, 0])
-    assert dedup_clusters._interval_of_ratio(wholes, wholes, rng) == dedup_clusters._interval(2, 2)
-    assert dedup_clusters._interval_of_ratio(0 * wholes, wholes, rng) == dedup_clusters._interval(0, 2)
+    assert dedup_clusters._interval_of_ratio(wholes, wholes, rng) == clopper_pearson_interval(2, 2)
+    assert dedup_clusters._interval_of_ratio(0 * wholes, wholes, rng) == clopper_pearson_interval(0, 2)
     assert dedup_clusters._interval_of_ratio(0 * wholes, 0 * wholes, rng) == (0.0, 1.0)
 
 

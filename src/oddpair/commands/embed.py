@@ -93,18 +93,29 @@ def choose_tower(
                     f"{option}: {corpus.root} holds embeddings, and nothing is computed: leave the option out"
                 )
         return None
-    if engine is not None:
+    if engine is None:
+        device = choose_device(device)
+    elif device == "auto":
         # The machines of a cluster may have what this one has not; a worker without it refuses.
-        device = "cpu" if device == "auto" else device
-    elif device != "cpu":
-        import torch
-
-        if device == "cuda" and not torch.cuda.is_available():
-            raise Refusal("--device cuda: torch finds no GPU here: leave the option out")
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cpu"
     return Tower(
         model=model or "reference", pretrained=pretrained, precision=precision, exact=exact, device=device
     )
+
+
+def choose_device(device: str) -> str:
+    """Return ``cpu`` or ``cuda`` for what the user asked for; ``auto`` is a GPU where there is one.
+
+    Raises:
+        Refusal: If there is no GPU where one is asked for.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Refusal("--device cuda: torch finds no GPU here: leave the option out")
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def fetched(corpus: Corpus) -> Corpus:

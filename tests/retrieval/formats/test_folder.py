@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -399,3 +400,17 @@ def test_a_source_is_small_enough_to_be_sent_to_every_worker(tmp_path):
     assert len(pickle.dumps(source)) < 6 * len(names)
     (batch,) = source.scan("00000")
     assert (batch.table.num_rows, len(batch.bad)) == (1, 999)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_files_of_the_same_bytes_are_all_samples_where_repeats_are_kept(tmp_path, listed):
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(picture(name == "b.png"))
+    if listed:
+        listing(tmp_path, "file,caption", "a.png,one", "b.png,two", "c.png,three")
+    source = opened(tmp_path)
+    _, samples, bad = read(source)
+    assert ([one.key for one in samples], [one.reason for one in bad]) == (["a.png", "b.png"], [REPEATED])
+    _, samples, bad = read(dataclasses.replace(source, repeats=True))
+    assert ([one.key for one in samples], bad) == (["a.png", "b.png", "c.png"], [])
+    assert samples[0].uid == samples[2].uid == sha(picture(0))[:32] != samples[1].uid

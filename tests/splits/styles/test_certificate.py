@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from oddpair.errors import Refusal
-from oddpair.splits.styles.certificate import certify, clopper_pearson, likeliest_share, smallest_perfect
+from oddpair.retrieval.proportion import clopper_pearson
+from oddpair.splits.styles.certificate import certify, likeliest_share, smallest_perfect
 
 
 def smallest_passing_threshold(
@@ -31,27 +31,6 @@ def certified_or_none(
         return certify(scores, is_class, first=first).threshold
     except Refusal:
         return None
-
-
-def test_the_bounds_leave_exactly_the_risk_in_the_tail():
-    lower, upper = clopper_pearson(290, 300, 0.95, "lower"), clopper_pearson(290, 300, 0.95, "upper")
-    assert binom.sf(289, 300, lower) == pytest.approx(0.05)
-    assert binom.cdf(290, 300, upper) == pytest.approx(0.05)
-    assert lower < 290 / 300 < upper
-
-
-def test_the_bounds_know_the_edges():
-    assert clopper_pearson(0, 10, 0.95, "lower") == 0
-    assert clopper_pearson(10, 10, 0.95, "upper") == 1
-    assert (clopper_pearson(0, 0, 0.95, "lower"), clopper_pearson(0, 0, 0.95, "upper")) == (0, 1)
-    found = clopper_pearson(np.array([0, 5, 10]), np.array([10, 10, 10]), 0.95, "upper")
-    assert found.tolist() == [clopper_pearson(k, 10, 0.95, "upper") for k in (0, 5, 10)]
-
-
-@pytest.mark.parametrize(("correct", "confidence"), [(11, 0.95), (-1, 0.95), (5, 1.0), (5, 0.0)])
-def test_impossible_counts_and_confidences_are_errors(correct, confidence):
-    with pytest.raises(ValueError, match=r"more correct than accepted|needed between 0 and 1"):
-        clopper_pearson(correct, 10, confidence, "lower")
 
 
 @pytest.mark.parametrize(("precision", "confidence"), [(0.98, 0.95), (0.9, 0.95), (0.95, 0.99), (0.5, 0.9)])

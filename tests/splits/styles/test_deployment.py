@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oddpair.errors import Refusal
-from oddpair.splits.styles.certificate import certify, clopper_pearson
+from oddpair.retrieval.proportion import clopper_pearson
+from oddpair.splits.styles.certificate import certify
 from oddpair.splits.styles.deployment import (
     bound_leak,
     bound_precision,

@@ -1,0 +1,1 @@
+"""Readers of evaluation sets on disk, one layout a file."""

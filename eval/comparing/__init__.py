@@ -1,0 +1,1 @@
+"""Two models, or two tasks, on shared samples: differences with intervals, tests and power."""

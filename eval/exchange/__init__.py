@@ -1,0 +1,1 @@
+"""Results in the formats of CLIP_benchmark and DataComp, read and written."""

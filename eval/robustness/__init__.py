@@ -1,0 +1,1 @@
+"""Effective robustness: accuracy out of distribution beside what a baseline of models would reach."""

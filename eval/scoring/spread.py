@@ -1,0 +1,182 @@
+"""Intervals of metrics: exact for independent answers, from draws of whole clusters for those that go alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oddpair.eval.intervals import Estimate, percentile_interval
+from oddpair.retrieval.proportion import clopper_pearson_interval
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+DRAWS = 2000
+EXACT = "Clopper-Pearson"
+# Where every cluster earned all or nothing draws show no spread, and of one cluster there is none to draw.
+EXACT_CLUSTERS = "Clopper-Pearson over clusters"
+BOOTSTRAP = "cluster bootstrap"
+STRATIFIED = "bootstrap within classes"
+CENTRED = "cluster bootstrap, its bias taken out"
+OPEN = "everything, as a single cluster shows no spread"
+
+# Bounds the memory of draws; a constant, so that they never depend on the machine.
+_WEIGHTS_AT_ONCE = 4_000_000
+
+
+def estimate_mean(credit: FloatArray, codes: IntArray, *, seed: int, what: str) -> tuple[Estimate, str]:
+    """Mean credit of questions that go alike in clusters.
+
+    Where each cluster is one question the interval is Clopper and Pearson's, of whole answers: parts of an answer are
+    dropped below and filled up above. Else clusters are drawn whole. Where all earned 1, or all 0, draws show no spread
+    and the interval is Clopper and Pearson's of as many trials as there are clusters, the wider one.
+
+    Args:
+        credit: From 0 to 1, shape ``(n,)``.
+        codes: Cluster of each, 0 to the number of clusters less 1, shape ``(n,)``.
+        seed: Of the draws.
+        what: What is estimated.
+
+    Returns:
+        The mean, whose support is the questions, and the name of the interval.
+    """
+    n, n_clusters = len(credit), int(codes.max()) + 1
+    value = float(credit.mean())
+    if n_clusters == n:
+        # A sum of parts such as thirds may miss a whole number by its last bits.
+        low, high = clopper_pearson_interval(min(round(float(credit.sum()), 9), n), n)
+        return Estimate(value=value, low=min(low, value), high=max(high, value), n=n, what=what), EXACT
+    if n_clusters == 1 or (np.ptp(credit) == 0 and credit[0] in (0, 1)):
+        low, high = clopper_pearson_interval(value * n_clusters, n_clusters)
+        return Estimate(
+            value=value, low=min(low, value), high=max(high, value), n=n, what=what
+        ), EXACT_CLUSTERS
+    totals = np.stack([np.bincount(codes, weights=credit), np.bincount(codes)], axis=1)
+    sums = draw(lambda weights: weights @ totals, n_clusters, seed)
+    return percentile_interval(value, sums[:, 0] / sums[:, 1], n=n, what=what), BOOTSTRAP
+
+
+def estimate_mean_of_classes(
+    credit: FloatArray, classes: IntArray, codes: IntArray | None, *, seed: int, what: str
+) -> tuple[Estimate, str]:
+    """Mean over classes of the mean credit in each; classes without a question do not count.
+
+    Args:
+        credit: From 0 to 1, shape ``(n,)``.
+        classes: Class of each, shape ``(n,)``.
+        codes: Cluster of each, drawn whole; ``None`` draws questions within each class, as many as it has.
+        seed: Of the draws.
+        what: What is estimated.
+
+    Returns:
+        The mean, whose support is the questions, and the name of the interval.
+    """
+    present, places = np.unique(classes, return_inverse=True)
+    sizes = np.bincount(places)
+    if sizes.max() == 1:
+        # Classes of one question have no spread within them, and the mean over classes is the plain one.
+        return estimate_mean(credit, np.arange(len(credit)) if codes is None else codes, seed=seed, what=what)
+    means = np.bincount(places, weights=credit) / sizes
+    value, n = float(means.mean()), len(credit)
+    if np.ptp(credit) == 0 and credit[0] in (0, 1):
+        trials = n if codes is None else int(codes.max()) + 1
+        low, high = clopper_pearson_interval(value * trials, trials)
+        return Estimate(
+            value=value, low=low, high=high, n=n, what=what
+        ), EXACT if codes is None else EXACT_CLUSTERS
+    if codes is None:
+        drawn = _draw_within(credit, places, seed)
+        return percentile_interval(value, drawn, n=n, what=what), STRATIFIED
+    n_clusters = int(codes.max()) + 1
+    if n_clusters == 1:
+        return Estimate(value=value, low=0.0, high=1.0, n=n, what=what), OPEN
+
+    # Sums by cluster and class: few of them are not zero, as a cluster holds few classes.
+    cells, at = np.unique(codes * len(present) + places, return_inverse=True)
+    earned, asked = (np.bincount(at, weights=each).astype(np.float64) for each in (credit, None))
+    cell_cluster, cell_class = cells // len(present), cells % len(present)
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        return np.array(
+            [_mean_drawn(row[cell_cluster], cell_class, earned, asked, len(present)) for row in weights]
+        )
+
+    return percentile_interval(value, draw(statistic, n_clusters, seed), n=n, what=what), BOOTSTRAP
+
+
+def draw(statistic: Callable[[FloatArray], FloatArray], n_clusters: int, seed: int) -> FloatArray:
+    """Return a statistic of 2,000 draws of whole clusters with replacement, in bounded memory.
+
+    Args:
+        statistic: Maps how often each cluster was drawn, shape ``(draws, n_clusters)``, to one row per draw.
+        n_clusters: Clusters in the data.
+        seed: Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    at_once = int(np.clip(_WEIGHTS_AT_ONCE // n_clusters, 1, 200))
+    parts = []
+    for start in range(0, DRAWS, at_once):
+        counts = [
+            np.bincount(rng.integers(n_clusters, size=n_clusters), minlength=n_clusters)
+            for _ in range(min(at_once, DRAWS - start))
+        ]
+        parts.append(statistic(np.array(counts, dtype=np.float64)))
+    return np.concatenate(parts)
+
+
+def centred_interval(value: float, samples: FloatArray, *, n: int, what: str) -> Estimate:
+    """Read an interval off draws that lie above or below the value they scatter about.
+
+    Drawing answers again adds noise to a bin, and twins to a ranking: statistics that are no mean then move, all draws
+    alike. They are moved back until their mean is the value; ends stay within 0 and 1.
+
+    Args:
+        value: The statistic of the data, 0 to 1.
+        samples: That of the draws; NaN where it is undefined.
+        n: Support.
+        what: What is estimated.
+
+    Returns:
+        The estimate.
+
+    References:
+        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 10 (bias of a bootstrap).
+
+    >>> centred_interval(0.5, np.array([0.5, 0.6, 0.7]), n=3, what="error")
+    Estimate(value=0.5, low=0.4, high=0.6, n=3, what='error')
+    """
+    found = percentile_interval(value, samples - np.nanmean(samples) + value, n=n, what=what)
+    low, high = max(min(found.low, value), 0.0), min(max(found.high, value), 1.0)
+    return Estimate(value=value, low=low, high=high, n=n, what=what)
+
+
+def code_clusters(columns: Sequence[NDArray[np.generic]]) -> IntArray:
+    """Return a number for each different row of some columns, 0 and up, in their sorted order."""
+    codes = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        found, places = np.unique(column, return_inverse=True)
+        codes = np.unique(codes * len(found) + places, return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def _draw_within(credit: FloatArray, places: IntArray, seed: int) -> FloatArray:
+    """Draw the questions of each class: how often each value of credit comes is a multinomial."""
+    rng = np.random.default_rng(seed)
+    means = np.zeros(DRAWS)
+    order = np.argsort(places, kind="stable")
+    groups = np.split(credit[order], np.cumsum(np.bincount(places))[:-1])
+    for group in groups:
+        values, counts = np.unique(group, return_counts=True)
+        means += rng.multinomial(len(group), counts / len(group), size=DRAWS) @ values / len(group)
+    return means / len(groups)
+
+
+def _mean_drawn(
+    weights: FloatArray, classes: IntArray, earned: FloatArray, asked: FloatArray, n_classes: int
+) -> float:
+    over = np.bincount(classes, weights=weights * earned, minlength=n_classes)
+    under = np.bincount(classes, weights=weights * asked, minlength=n_classes)
+    drawn = under > 0
+    return float((over[drawn] / under[drawn]).mean())

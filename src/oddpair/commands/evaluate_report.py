@@ -1,0 +1,119 @@
+"""What an evaluation leaves for readers: tables, gaps and the page; and the check that results follow from records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from oddpair import files
+from oddpair.benchmarks.benchmark import Benchmark, Gap
+from oddpair.benchmarks.set_pictures import read_pictures
+from oddpair.commands.evaluate import measure_again
+from oddpair.commands.evaluate_page import write_page
+from oddpair.commands.evaluate_plan import Plan
+from oddpair.errors import Refusal
+from oddpair.eval.comparing.answers import read_answers
+from oddpair.eval.comparing.gaps import gap_of
+from oddpair.eval.intervals import Estimate
+from oddpair.eval.result_table import as_csv, as_latex, as_markdown
+from oddpair.eval.results import Found, find_results
+
+PAGE_FILE = "report.html"
+TABLE = "table"
+GAPS_FILE = "gaps.json"
+
+
+def write_report(out: Path, plan: Plan) -> list[Found]:
+    """Write ``table.md``, ``table.csv``, ``table.tex``, each model's ``gaps.json`` and the page, of all that is in a folder.
+
+    Args:
+        out: What `evaluate` wrote, maybe of several runs.
+        plan: The tasks of the last.
+
+    Returns:
+        Every result in the folder; none where every task failed.
+    """
+    if not any(out.rglob("*.result.json")):
+        return []
+    order = {planned.name: place for place, planned in enumerate(plan.tasks)}
+    found = sorted(
+        find_results([out]),
+        key=lambda one: order.get(f"{one.result.benchmark}.{one.result.task}", len(order)),
+    )
+    for ending, write in (("md", as_markdown), ("csv", as_csv), ("tex", as_latex)):
+        files.write_text(out / f"{TABLE}.{ending}", write(found))
+    gaps: dict[str, dict[str, Estimate]] = {}
+    for slug in dict.fromkeys(one.result.slug for one in found):
+        of_model = {
+            f"{one.result.benchmark}.{one.result.task}": one for one in found if one.result.slug == slug
+        }
+        measured = {
+            f"{benchmark.name}: {gap.name}": estimate
+            for benchmark in plan.benchmarks
+            for gap in benchmark.gaps
+            if (estimate := _measure_gap(benchmark, gap, of_model)) is not None
+        }
+        if measured:
+            gaps[slug] = measured
+            files.write_json(
+                out / slug / GAPS_FILE,
+                {
+                    name: {"value": each.value, "low": each.low, "high": each.high, "n": each.n}
+                    for name, each in measured.items()
+                },
+            )
+    write_page(out / PAGE_FILE, found, gaps=gaps, pictures=_find_pictures(plan))
+    return found
+
+
+def score_again(folders: Sequence[Path]) -> dict[str, int]:
+    """Compute every metric of some results again from their records.
+
+    Args:
+        folders: What ``oddpair eval`` wrote, folders of models in it, or results.
+
+    Returns:
+        Number of metrics by model and task.
+
+    Raises:
+        Refusal: If a record file is not the one that the result names, or a metric does not follow from it.
+    """
+    checked: dict[str, int] = {}
+    for one in find_results(folders):
+        result = one.result
+        if files.sha256(one.record_path) != result.records:
+            raise Refusal(
+                f"{one.record_path} is not the file that {one.path.name} was made from: score the model again"
+            )
+        again = {metric.name: metric for metric in measure_again(result, one.record_path)}
+        for metric in result.metrics:
+            if again.pop(metric.name, None) != metric:
+                raise Refusal(
+                    f"{one.path}: {metric.name} does not follow from its records: score the model again"
+                )
+        if again:
+            raise Refusal(
+                f"{one.path} lacks {next(iter(again))}, which its records give: score the model again"
+            )
+        checked[f"{result.slug} {result.benchmark}.{result.task}"] = len(result.metrics)
+    return checked
+
+
+def _find_pictures(plan: Plan) -> Callable[[str, str, Collection[str]], dict[str, bytes]]:
+    sets = {(planned.benchmark.name, planned.task.name): planned.found for planned in plan.tasks}
+
+    def find(benchmark: str, task: str, keys: Collection[str]) -> dict[str, bytes]:
+        found = sets.get((benchmark, task))
+        # A task of an earlier run, whose set may be anywhere.
+        return {} if found is None else read_pictures(found, keys)
+
+    return find
+
+
+def _measure_gap(benchmark: Benchmark, gap: Gap, found: Mapping[str, Found]) -> Estimate | None:
+    sides = []
+    for names in (gap.first, gap.second):
+        if any(f"{benchmark.name}.{name}" not in found for name in names):
+            return None
+        sides.append([read_answers(found[f"{benchmark.name}.{name}"]) for name in names])
+    return gap_of(*sides, what=gap.name)
