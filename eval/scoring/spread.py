@@ -66,14 +66,15 @@ def estimate_mean_of_classes(
     Args:
         credit: From 0 to 1, shape ``(n,)``.
         classes: Class of each, shape ``(n,)``.
-        codes: Cluster of each, drawn whole; ``None`` draws questions within each class, as many as it has.
+        codes: Cluster of each, drawn whole; ``None`` draws questions within each class, as many as it has. A class
+            counts as often as it is drawn where it lies whole in a cluster, else once where any of it is drawn.
         seed: Of the draws.
         what: What is estimated.
 
     Returns:
         The mean, whose support is the questions, and the name of the interval.
     """
-    present, places = np.unique(classes, return_inverse=True)
+    present, at_first, places = np.unique(classes, return_index=True, return_inverse=True)
     sizes = np.bincount(places)
     if sizes.max() == 1:
         # Classes of one question have no spread within them, and the mean over classes is the plain one.
@@ -95,6 +96,13 @@ def estimate_mean_of_classes(
 
     # Sums by cluster and class: few of them are not zero, as a cluster holds few classes.
     cells, at = np.unique(codes * len(present) + places, return_inverse=True)
+    if len(cells) == len(present):
+        # Classes lie whole in clusters: one that is drawn twice counts twice.
+        totals = np.stack(
+            [np.bincount(codes[at_first], weights=each, minlength=n_clusters) for each in (means, None)], 1
+        )
+        sums = draw(lambda weights: weights @ totals, n_clusters, seed)
+        return percentile_interval(value, sums[:, 0] / sums[:, 1], n=n, what=what), BOOTSTRAP
     earned, asked = (np.bincount(at, weights=each).astype(np.float64) for each in (credit, None))
     cell_cluster, cell_class = cells // len(present), cells % len(present)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,16 @@ def sets(
     stored, shown = zip(
         *(_hide(pictures[row], number, names) for number, row in enumerate(order)), strict=True
     )
-    captioned = [(data, f"{caption}") for data, caption in _read(drawn, "caption")]
     return {
         "even": write_classes(home / "even", even, names),
         "uneven": write_classes(home / "uneven", uneven, names),
         "twins": write_classes(home / "twins", even, [names[0], names[0], *names[2:]]),
         "stored": write_classes(home / "stored", stored, names),
         "shown": write_classes(home / "shown", shown, names),
-        "captions": write_captions(home / "captions", _caption(captioned, unique=True)),
-        "echoes": write_captions(home / "echoes", _caption(captioned, unique=False)),
+        "captions": write_captions(home / "captions", _caption(_read(drawn, "caption"))),
+        "echoes": write_captions(
+            home / "echoes", [replace(each, label=f"a photo of {names[int(each.label)]}") for each in even]
+        ),
     }
 
 
@@ -114,7 +116,7 @@ def theirs(
 ) -> dict[tuple[str, str], peer.Theirs]:
     """What CLIP_benchmark finds, by set and model."""
     out = tmp_path_factory.mktemp("theirs")
-    found = {}
+    found: dict[tuple[str, str], peer.Theirs] = {}
     for task, names in (
         ("zeroshot_classification", ("even", "uneven", "twins", "stored", "shown")),
         ("zeroshot_retrieval", ("captions", "echoes")),
@@ -188,17 +190,16 @@ def _with(image: Image.Image, exif: Image.Exif) -> Image.Image:
     return Image.open(io.BytesIO(save(image, "PNG", exif=exif)))
 
 
-def _caption(captioned: list[tuple[bytes, str]], *, unique: bool) -> list[Sample]:
+def _caption(captioned: list[tuple[bytes, str]]) -> list[Sample]:
     """Give each picture its caption, and some a second and third, which no tokenizer takes for another's."""
     seen: set[str] = set()
     samples = []
     for number, (data, caption) in enumerate(captioned):
         # A tokenizer sees no difference between some captions.
         bare = " ".join(caption.casefold().split())
-        if unique and bare in seen:
-            continue
-        seen.add(bare)
-        more = [f"{number} {caption}", f"{number} {caption[::-1]}"][: number % 3]
-        changed, ending = vary(data, number)
-        samples.append(Sample(data=changed, ending=ending, label="\n".join([caption, *more])))
+        if bare not in seen:
+            seen.add(bare)
+            more = [f"{number} {caption}", f"{number} {caption[::-1]}"][: number % 3]
+            changed, ending = vary(data, number)
+            samples.append(Sample(data=changed, ending=ending, label="\n".join([caption, *more])))
     return samples

@@ -1,15 +1,12 @@
-"""The same weights, pictures and prompts give the numbers and the decisions of CLIP_benchmark, and where they do not,
-why."""
+"""The same weights, pictures and prompts give what CLIP_benchmark gives; where they do not, why."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 from tests.parity import peer
-from tests.parity.conftest import MODELS
+from tests.parity.conftest import MODELS, PER_CLASS, PER_RENDITION
 
 from oddpair.eval.scoring.records import read_records
 
@@ -24,10 +21,10 @@ def records_of(one):
     return read_records(one.record_path, one.result.kind)
 
 
-def in_order(one, name="key") -> Sequence[int]:
+def in_order(one):
     """Rows of the records by the number in the picture's key, which is its place among the peer's."""
     table = records_of(one)
-    numbers = [int(key.rpartition("/s")[2]) for key in table[name].to_pylist()]
+    numbers = [int(key.rpartition("/s")[2]) for key in table["key"].to_pylist()]
     assert sorted(numbers) == list(range(len(numbers)))
     return np.argsort(numbers)
 
@@ -79,9 +76,15 @@ def test_the_rank_of_every_query_is_the_same(model, ours, theirs):
         asked = table.filter(pc.equal(table["direction"], direction))
         numbers = [int(key.rpartition("/s")[2]) for key in asked["key"].to_pylist()]
         order = np.lexsort((asked["caption"].to_numpy(), numbers))
-        best = np.where(positive, scores, -np.inf).max(axis=1)
-        greater = (np.where(positive, -np.inf, scores) > best[:, None]).sum(axis=1)
-        assert asked["n_greater"].take(order).to_pylist() == greater.tolist()
+        before = np.where(positive, -np.inf, scores) - np.where(positive, scores, -np.inf).max(
+            axis=1, keepdims=True
+        )
+        found = asked["n_greater"].take(order).to_numpy()
+        certain = np.abs(before).min(axis=1) > CLOSE
+        assert certain.mean() > 0.9
+        assert np.array_equal(found[certain], (before[certain] > 0).sum(axis=1))
+        # Of some hundred others one may be as near as rounding, which then decides.
+        assert np.all(((before > CLOSE).sum(axis=1) <= found) & (found <= (before > -CLOSE).sum(axis=1)))
         assert not any(asked["n_tied"].to_pylist())
 
 
@@ -95,33 +98,32 @@ def test_a_repeated_run_of_the_peer_with_its_four_loaders_agrees_as_well(ours, s
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_of_two_classes_with_one_name_the_peer_takes_the_first_and_oddpair_gives_each_its_half(
-    model, ours, theirs
-):
+def test_of_two_classes_with_one_name_the_peer_takes_any_and_oddpair_gives_each_its_half(model, ours, theirs):
     one, other = ours["twins", model], theirs["twins", model]
     table = records_of(one).take(in_order(one))
     assert np.array_equal(other.scores[:, 0], other.scores[:, 1])
     right, tied = other.right, table["n_tied"].to_numpy()
     assert np.array_equal(tied, np.isin(right, (0, 1)).astype(int))
     won = table["n_greater"].to_numpy() == 0
-    assert other.metrics["acc1"] == np.mean(won & (right != 1))
-    assert one.result.metric("top1").estimate.value == pytest.approx(np.mean(won / (1 + tied)), abs=1e-15)
+    half = one.result.metric("top1").estimate.value
+    assert half == pytest.approx(np.mean(won / (1 + tied)), abs=1e-15)
+    # Its recalls come from the first of the largest, its accuracy from a top-k that promises no order.
+    recalls = [np.mean(won[right == number]) * (number != 1) for number in range(right.max() + 1)]
+    assert other.metrics["mean_per_class_recall"] == pytest.approx(np.mean(recalls), abs=1e-15)
+    assert np.mean(won & (tied == 0)) <= other.metrics["acc1"] <= np.mean(won)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_caption_that_another_picture_has_too_is_a_tie_here_and_a_matter_of_order_there(
-    model, ours, theirs
-):
+@pytest.mark.parametrize("model", ["reference", "shaken"])
+def test_captions_that_repeat_are_ties_here_and_a_matter_of_order_there(model, ours, theirs):
     one, other = ours["echoes", model], theirs["echoes", model]
     table = records_of(one)
     asked = table.filter(pc.equal(table["direction"], "image_to_text"))
-    assert any(asked["n_tied"].to_pylist())
-    # What the peer finds lies between losing and winning every tie.
-    lost = np.mean((asked["n_greater"].to_numpy() + asked["n_tied"].to_numpy()) < 1)
-    won = np.mean(asked["n_greater"].to_numpy() < 1)
+    greater, tied = asked["n_greater"].to_numpy(), asked["n_tied"].to_numpy()
+    # Each class's caption is there once for each of its pictures, and one of them is right.
+    assert set(tied.tolist()) == {PER_CLASS + 4 * PER_RENDITION - 1}
     value = one.result.metric("image_to_text_recall@1").estimate.value
-    assert lost < value < won
-    assert lost - 1e-6 <= other.metrics["text_retrieval_recall@1"] <= won + 1e-6
+    assert value == pytest.approx(np.mean((greater == 0) / (1 + tied)), abs=1e-15)
+    assert 0 <= other.metrics["text_retrieval_recall@1"] <= np.mean(greater == 0)
 
 
 @pytest.mark.parametrize("model", MODELS)

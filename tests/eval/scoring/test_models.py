@@ -75,7 +75,7 @@ def test_a_random_model_scores_chance(kind, rng):
     assert metric.chance == pytest.approx(
         {"classification": 1 / K, "pairs": 1 / (K - 1), "retrieval": 1 / N, "choice": 1 / 2}[kind]
     )
-    low, high = binom.ppf([1e-6, 1 - 1e-6], N, metric.chance)
+    low, high = (binom.ppf(tail, N, metric.chance) for tail in (1e-6, 1 - 1e-6))
     assert low <= metric.estimate.value * N <= high
 
 

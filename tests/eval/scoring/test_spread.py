@@ -20,19 +20,15 @@ def test_independent_answers_have_the_exact_interval():
     credit = np.r_[np.ones(30), np.zeros(70)]
     found, interval = estimate_mean(credit, np.arange(100), seed=0, what="top1")
     exact = binomtest(30, 100).proportion_ci(0.95, method="exact")
-    assert (found.value, found.low, found.high, found.n) == (
-        0.3,
-        pytest.approx(exact.low),
-        pytest.approx(exact.high),
-        100,
-    )
+    assert [found.value, found.low, found.high] == pytest.approx([0.3, exact.low, exact.high])
+    assert found.n == 100
     assert interval == EXACT
 
 
 def test_parts_of_answers_are_dropped_below_and_filled_up_above():
     found, _ = estimate_mean(np.array([1.0, 0.5, 0.0, 0.0]), np.arange(4), seed=0, what="top1")
     low, high = binomtest(1, 4).proportion_ci(0.95).low, binomtest(2, 4).proportion_ci(0.95).high
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert [found.low, found.high] == pytest.approx([low, high])
 
 
 def test_three_thirds_are_one_answer():
@@ -46,7 +42,8 @@ def test_answers_that_go_alike_have_the_interval_of_as_many_clusters(rng):
     codes = np.repeat(np.arange(400), 10)
     found, interval = estimate_mean(np.repeat(once, 10), codes, seed=0, what="top1")
     alone, _ = estimate_mean(once, np.arange(400), seed=0, what="top1")
-    assert (found.value, found.n, interval) == (pytest.approx(alone.value), 4000, BOOTSTRAP)
+    assert found.value == pytest.approx(alone.value)
+    assert (found.n, interval) == (4000, BOOTSTRAP)
     assert found.high - found.low == pytest.approx(alone.high - alone.low, rel=0.1)
 
 
@@ -54,11 +51,8 @@ def test_answers_that_go_alike_have_the_interval_of_as_many_clusters(rng):
 def test_clusters_that_all_earn_alike_have_the_interval_of_as_many_trials(right):
     found, interval = estimate_mean(np.full(50, right), np.repeat(np.arange(10), 5), seed=0, what="top1")
     exact = binomtest(int(10 * right), 10).proportion_ci(0.95)
-    assert (found.low, found.high, interval) == (
-        pytest.approx(exact.low),
-        pytest.approx(exact.high),
-        EXACT_CLUSTERS,
-    )
+    assert [found.low, found.high] == pytest.approx([exact.low, exact.high])
+    assert interval == EXACT_CLUSTERS
 
 
 def test_a_single_cluster_says_nothing():
@@ -131,7 +125,8 @@ def test_classes_of_one_question_each_have_the_plain_interval():
 
 def test_every_class_right_or_wrong_throughout_has_the_exact_interval():
     found, interval = estimate_mean_of_classes(np.ones(20), np.arange(20) % 4, None, seed=0, what="mean")
-    assert (found.low, found.high, interval) == (pytest.approx(0.025 ** (1 / 20)), 1, EXACT)
+    assert [found.low, found.high] == pytest.approx([0.025 ** (1 / 20), 1])
+    assert interval == EXACT
 
 
 def test_codes_number_rows_in_sorted_order():
