@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 from oddpair.eval.comparing.answers import Answers
 from oddpair.eval.intervals import FloatArray, resample
@@ -56,24 +55,3 @@ def draw_means(
     over, under = sums[:, 0::2], sums[:, 1::2]
     means: FloatArray = np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
     return means
-
-
-def widen_confidence(confidence: float, n_clusters: int) -> float:
-    """Return the confidence at which percentiles of draws are read so that few clusters do not flatter.
-
-    Percentiles of a bootstrap are too narrow for few clusters, whose spread is itself uncertain: these are as far out
-    as Student's t interval is wider than the normal one.
-
-    Args:
-        confidence: Wanted coverage of the interval.
-        n_clusters: Clusters drawn from, 2 or more.
-
-    References:
-        Hesterberg, The American Statistician 69(4), 2015, section 5.3 (expanded percentile interval).
-
-    >>> [round(widen_confidence(0.95, n), 4) for n in (10, 100, 10_000)]
-    [0.9829, 0.9539, 0.95]
-    """
-    reach = float(stdtrit(n_clusters - 1, (1 + confidence) / 2)) * np.sqrt(n_clusters / (n_clusters - 1))
-    # Two clusters ask for more than a double can say: the outermost draws are all there is.
-    return min(float(2 * ndtr(reach) - 1), float(np.nextafter(1, 0)))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from oddpair.eval.comparing.answers import Answers, make_seed
-from oddpair.eval.comparing.draws import code_clusters, draw_means, widen_confidence
-from oddpair.eval.intervals import Estimate, percentile_interval
+from oddpair.eval.comparing.draws import code_clusters, draw_means
+from oddpair.eval.intervals import Estimate, percentile_interval, widen_confidence
 from oddpair.retrieval.proportion import clopper_pearson
 
 POINTS = 100.0

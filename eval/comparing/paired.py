@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from oddpair.benchmarks.evaluation_set import Kind
 from oddpair.eval.comparing.answers import Answers, align, answers_of, make_seed
-from oddpair.eval.comparing.draws import code_clusters, draw_means, widen_confidence
+from oddpair.eval.comparing.draws import code_clusters, draw_means
 from oddpair.eval.comparing.gaps import POINTS
 from oddpair.eval.comparing.sign_test import adjust_holm, flip_signs
-from oddpair.eval.intervals import Estimate, FloatArray, percentile_interval
+from oddpair.eval.intervals import Estimate, FloatArray, percentile_interval, widen_confidence
 from oddpair.retrieval.proportion import clopper_pearson
 from oddpair.retrieval.unit_rows import IntArray
 

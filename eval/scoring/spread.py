@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from oddpair.eval.intervals import Estimate, percentile_interval
+from oddpair.eval.intervals import Estimate, percentile_interval, resample, widen_confidence
 from oddpair.retrieval.proportion import clopper_pearson_interval
 
 FloatArray = NDArray[np.float64]
@@ -21,9 +21,6 @@ BOOTSTRAP = "cluster bootstrap"
 STRATIFIED = "bootstrap within classes"
 CENTRED = "cluster bootstrap, its bias taken out"
 OPEN = "everything, as a single cluster shows no spread"
-
-# Bounds the memory of draws; a constant, so that they never depend on the machine.
-_WEIGHTS_AT_ONCE = 4_000_000
 
 
 def estimate_mean(credit: FloatArray, codes: IntArray, *, seed: int, what: str) -> tuple[Estimate, str]:
@@ -55,7 +52,7 @@ def estimate_mean(credit: FloatArray, codes: IntArray, *, seed: int, what: str) 
         ), EXACT_CLUSTERS
     totals = np.stack([np.bincount(codes, weights=credit), np.bincount(codes)], axis=1)
     sums = draw(lambda weights: weights @ totals, n_clusters, seed)
-    return percentile_interval(value, sums[:, 0] / sums[:, 1], n=n, what=what), BOOTSTRAP
+    return _of_clusters(value, sums[:, 0] / sums[:, 1], n_clusters, n=n, what=what), BOOTSTRAP
 
 
 def estimate_mean_of_classes(
@@ -102,7 +99,7 @@ def estimate_mean_of_classes(
             [np.bincount(codes[at_first], weights=each, minlength=n_clusters) for each in (means, None)], 1
         )
         sums = draw(lambda weights: weights @ totals, n_clusters, seed)
-        return percentile_interval(value, sums[:, 0] / sums[:, 1], n=n, what=what), BOOTSTRAP
+        return _of_clusters(value, sums[:, 0] / sums[:, 1], n_clusters, n=n, what=what), BOOTSTRAP
     earned, asked = (np.bincount(at, weights=each).astype(np.float64) for each in (credit, None))
     cell_cluster, cell_class = cells // len(present), cells % len(present)
 
@@ -111,7 +108,7 @@ def estimate_mean_of_classes(
             [_mean_drawn(row[cell_cluster], cell_class, earned, asked, len(present)) for row in weights]
         )
 
-    return percentile_interval(value, draw(statistic, n_clusters, seed), n=n, what=what), BOOTSTRAP
+    return _of_clusters(value, draw(statistic, n_clusters, seed), n_clusters, n=n, what=what), BOOTSTRAP
 
 
 def draw(statistic: Callable[[FloatArray], FloatArray], n_clusters: int, seed: int) -> FloatArray:
@@ -122,16 +119,7 @@ def draw(statistic: Callable[[FloatArray], FloatArray], n_clusters: int, seed: i
         n_clusters: Clusters in the data.
         seed: Of the draws.
     """
-    rng = np.random.default_rng(seed)
-    at_once = int(np.clip(_WEIGHTS_AT_ONCE // n_clusters, 1, 200))
-    parts = []
-    for start in range(0, DRAWS, at_once):
-        counts = [
-            np.bincount(rng.integers(n_clusters, size=n_clusters), minlength=n_clusters)
-            for _ in range(min(at_once, DRAWS - start))
-        ]
-        parts.append(statistic(np.array(counts, dtype=np.float64)))
-    return np.concatenate(parts)
+    return resample(statistic, n_clusters, np.random.default_rng(seed), DRAWS)
 
 
 def centred_interval(value: float, samples: FloatArray, *, n: int, what: str) -> Estimate:
@@ -167,6 +155,11 @@ def code_clusters(columns: Sequence[NDArray[np.generic]]) -> IntArray:
         found, places = np.unique(column, return_inverse=True)
         codes = np.unique(codes * len(found) + places, return_inverse=True)[1].astype(np.int64)
     return codes
+
+
+def _of_clusters(value: float, samples: FloatArray, n_clusters: int, *, n: int, what: str) -> Estimate:
+    confidence = widen_confidence(0.95, n_clusters)
+    return percentile_interval(value, samples, n=n, what=what, confidence=confidence)
 
 
 def _draw_within(credit: FloatArray, places: IntArray, seed: int) -> FloatArray:

@@ -14,6 +14,7 @@ from oddpair import files, html
 from oddpair.commands.evaluate_bars import ScoreBar, draw_differences, draw_scores
 from oddpair.commands.evaluate_mistakes import count_confusions, find_mistakes
 from oddpair.commands.thumbnails import as_thumbnail
+from oddpair.eval.comparing.gaps import POINTS
 from oddpair.eval.intervals import Estimate
 from oddpair.eval.result_table import UNBOUNDED, show
 from oddpair.eval.results import Found
@@ -44,7 +45,7 @@ def write_page(
     Args:
         path: The page.
         found: Results, at least one; their records are read.
-        gaps: Differences of families of tasks by their name, by the model's folder.
+        gaps: Differences of families of tasks in points, by their name, by the model's folder.
         pictures: Gives pictures of a benchmark's task by key; ``None`` for a page without.
 
     Raises:
@@ -131,13 +132,18 @@ def _show_scores(tasks: Mapping[tuple[str, str], Sequence[Found]], names: Mappin
 
 def _show_gaps(gaps: Mapping[str, Mapping[str, Estimate]], names: Mapping[str, str]) -> html.Section:
     bars = [
-        ScoreBar(label=gap, estimate=of_model[gap], group=names.get(slug, slug))
+        ScoreBar(label=gap, estimate=_as_fraction(of_model[gap]), group=names.get(slug, slug))
         for gap in dict.fromkeys(gap for of_model in gaps.values() for gap in of_model)
         for slug, of_model in gaps.items()
         if gap in of_model
     ]
     caption = "Mean accuracy of the first minus that of the second, in points"
     return html.section("Gaps", draw_differences(bars, caption=caption, groups=tuple(names.values())))
+
+
+def _as_fraction(points: Estimate) -> Estimate:
+    value, low, high = (end / POINTS for end in (points.value, points.low, points.high))
+    return Estimate(value=value, low=low, high=high, n=points.n, what=points.what)
 
 
 def _show_task(

@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import norm, t
 
 from oddpair.eval.comparing.answers import Answers
-from oddpair.eval.comparing.draws import code_clusters, draw_means, widen_confidence
+from oddpair.eval.comparing.draws import code_clusters, draw_means
+from oddpair.eval.intervals import widen_confidence
 
 
 def test_the_same_cluster_has_one_number_in_all_tasks():

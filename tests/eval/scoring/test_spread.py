@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from oddpair.eval.intervals import widen_confidence
 from oddpair.eval.scoring import spread
 from oddpair.eval.scoring.spread import (
     BOOTSTRAP,
@@ -68,7 +69,7 @@ def test_draws_depend_on_the_seed_alone(rng, monkeypatch):
     credit, codes = rng.random(60), np.repeat(np.arange(20), 3)
     found = estimate_mean(credit, codes, seed=3, what="top1")
     assert estimate_mean(credit, codes, seed=4, what="top1") != found
-    monkeypatch.setattr(spread, "_WEIGHTS_AT_ONCE", 50)
+    monkeypatch.setattr("oddpair.eval.intervals._CLUSTERS_AT_ONCE", 50)
     assert estimate_mean(credit, codes, seed=3, what="top1") == found
 
 
@@ -113,8 +114,9 @@ def test_clusters_that_cut_across_classes_are_drawn_whole(rng):
         ])  # fmt: skip
 
     drawn = spread.draw(slowly, 30, 2)
-    assert found.low == pytest.approx(np.quantile(drawn, 0.025, method="lower"))
-    assert found.high == pytest.approx(np.quantile(drawn, 0.975, method="higher"))
+    tail = (1 - widen_confidence(0.95, 30)) / 2
+    assert found.low == pytest.approx(np.quantile(drawn, tail, method="lower"))
+    assert found.high == pytest.approx(np.quantile(drawn, 1 - tail, method="higher"))
 
 
 def test_classes_of_one_question_each_have_the_plain_interval():
