@@ -227,7 +227,7 @@ def test_tasks_on_one_set_are_scored_from_one_embedding_and_an_absent_set_is_lef
     results = {found.result.task: found.result for found in find_results([out])}
     assert {name: result.n_images for name, result in results.items()} == {"all": 14, "two": 9}
     assert results["two"].class_names == ("red square", "blue star")
-    assert len(list((out / "embeddings").glob("*/pictures/*"))) == 1
+    assert len(list((out / "cache").glob("*/pictures/*"))) == 1
     (gaps,) = (files.read_json(path) for path in out.glob("*/gaps.json"))
     value = 100 * (results["all"].main.estimate.value - results["two"].main.estimate.value)
     assert gaps["mine: all minus two"]["value"] == pytest.approx(value)
@@ -238,7 +238,7 @@ def test_a_shared_cache_embeds_nothing_again(benchmark, tmp_path):
     for name, task in (("one", "all"), ("other", "mine.two")):
         words = ("--suite", benchmark, "--task", task, "--out", tmp_path / name, "--cache", cache)
         assert run("eval", "--model", "reference", *words, "--workers", 1)[0] == 0
-        assert not (tmp_path / name / "embeddings").exists()
+        assert not (tmp_path / name / "cache").exists()
     assert len(list(cache.glob("*/pictures/*"))) == 1
 
 

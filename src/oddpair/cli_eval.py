@@ -53,7 +53,7 @@ def evaluate(
         list[str] | None, typer.Option(help="Only this task, TASK or BENCHMARK.TASK. May be repeated.")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of embeddings, shared between runs; default: OUT/embeddings.")
+        Path | None, typer.Option(help="Folder of embeddings, shared between runs; default: OUT/cache.")
     ] = None,
     precision: Annotated[
         Precision, typer.Option(help="bf16: about twice as fast; scores change in the third digit.")
@@ -90,7 +90,7 @@ def evaluate(
             choices,
             plan,
             out,
-            cache=cache or out / "embeddings",
+            cache=cache or out / "cache",
             workers=workers,
             precision=precision.value,
             device=choose_device(device.value),

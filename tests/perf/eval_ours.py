@@ -55,7 +55,7 @@ def evaluate_alone(model: str, suite: Path) -> Spent:
         out = Path(folder)
         start = time.perf_counter()
         plan = make_plan([str(suite)], {}, {})
-        done = evaluate(read_models([model], [], None), plan, out, cache=out / "embeddings", workers=1)
+        done = evaluate(read_models([model], [], None), plan, out, cache=out / "cache", workers=1)
         write_report(out, plan)
         whole = time.perf_counter() - start
     assert done.results

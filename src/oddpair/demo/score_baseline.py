@@ -39,7 +39,7 @@ def make_baseline(demo: Path, out: Path, *, workers: int) -> Path:
             [ModelChoice(model=str(model)) for model in models],
             plan,
             results,
-            cache=out / "embeddings",
+            cache=out / "cache",
             workers=workers,
         )
     if done.failures:
