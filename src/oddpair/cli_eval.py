@@ -104,7 +104,8 @@ def evaluate(
         tell(f"tables: {out}/table.md, .csv and .tex; page: {out / PAGE_FILE}")
     if done.failures:
         raise Refusal(
-            f"{len(done.failures)} of {len(choices) * len(plan.tasks)} scores failed, and the others are kept: see above"
+            f"{len(done.failures)} of {len(choices) * len(plan.tasks)} scores failed, and the others are kept; the first: "
+            + next(iter(done.failures.values()))
         )
     damaged = max(
         (result.damaged / max(result.n_images + result.damaged, 1) for result in done.results), default=0.0

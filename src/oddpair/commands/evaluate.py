@@ -92,7 +92,7 @@ def evaluate(
             scored, failed = _evaluate_model(choice, tower, plan, out, cache, workers)
         except Refusal as refusal:
             slug = name_folder(choice.model, choice.pretrained)
-            failures[slug] = str(refusal)
+            failures |= {f"{slug}/{planned.name}": str(refusal) for planned in plan.tasks}
             say(f"{slug}: {refusal}")
             continue
         results += scored
