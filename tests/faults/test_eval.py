@@ -61,12 +61,24 @@ def test_50_an_evaluation_killed_inside_a_step_of_a_write_ends_in_the_same_bytes
     runs.kill_inside(kind, 1)
 
 
-@pytest.mark.parametrize(("name", "event"), [("texts/", 3), ("img_emb", 1), ("shapes.both.parquet", 1)])
+@pytest.mark.parametrize(("name", "event"), [("texts/", 3), ("img_emb", 1)])
 def test_51_no_space_is_told_in_one_line_and_the_next_run_ends_in_the_same_bytes(
     runs: VerbRuns, name: str, event: int
 ) -> None:
     out = runs.new(f"full {name.replace('/', '')}")
     runs.fill_disk(out, name, event, 1, f"{out}/")
+
+
+def test_51_a_task_that_cannot_be_written_leaves_the_others_and_the_next_run_ends_in_the_same_bytes(
+    runs: VerbRuns,
+) -> None:
+    out = runs.new("full at one task")
+    fault = {"kinds": ["write", "sync"], "name": "shapes.both.parquet", "event": 1, "action": "full"}
+    ended = runs.run(out, {"stage": "report", **fault})
+    assert ended.status == 2
+    assert "1 of 2 scores failed, and the others are kept; the first: no space left to write" in ended.line
+    assert [path.name for path in out.glob("*/*.result.json")] == ["shapes.bare.result.json"]
+    runs.expect_end(out)
 
 
 def test_52_an_interrupted_evaluation_exits_130_and_goes_on_to_the_same_bytes(runs: VerbRuns) -> None:
