@@ -100,6 +100,8 @@ def lock_uids(path: Path, benchmark: Benchmark, task: Task, uids: str, *, n: int
     """
     stored: dict[str, Any] = files.read_json(path) if path.is_file() else {}
     version = f"version {benchmark.version}"
+    if not isinstance(stored, dict) or not isinstance(stored.get(version, {}), dict):
+        raise Refusal(f"{path} is no file of locks: delete it where no score of this folder is to be kept")
     tasks: dict[str, Any] = stored.setdefault(version, {})
     found = {**_lock_task(task), "uids": uids, "n": n}
     locked = tasks.setdefault(task.name, found)
@@ -110,8 +112,8 @@ def lock_uids(path: Path, benchmark: Benchmark, task: Task, uids: str, *, n: int
     if locked.get("uids") != uids:
         before, now = (f"{each:,}" if each is not None else "some" for each in (locked.get("n"), n))
         raise Refusal(
-            f"{name} was first asked of {before} pictures, now of {now} that are not the same ({path}): give the set "
-            "that it was, or choose another --out"
+            f"{name} was first asked of {before} pictures, now of {now} that are not the same, or have other "
+            f"labels ({path}): give the set that it was, or choose another --out"
         )
     what = next((part for part in found if locked.get(part) != found[part]), "entry")
     raise Refusal(

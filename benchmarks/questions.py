@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from oddpair.benchmarks.benchmark import ClassList, Task
 from oddpair.benchmarks.evaluation_set import COLUMNS, EvaluationSet
 from oddpair.errors import Refusal
+from oddpair.files import digest
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -24,7 +26,7 @@ class Questions:
         task: The task.
         rows: Rows of the set's table: one a question; for ``retrieval`` the whole gallery, shape ``(n,)``.
         keys: Their keys, or ids of the questions for ``choice``.
-        uids: Ids of their pictures; for ``choice`` of the first of each question.
+        uids: Ids of their pictures; for ``choice`` of all pictures of each question, a space between.
         styles: Their styles, ``""`` where unknown.
         classes: The candidates; empty for ``retrieval`` and ``choice``.
         target: Index of the right class, shape ``(n,)``; -1 throughout where there is no such.
@@ -49,6 +51,25 @@ class Questions:
     asking: BoolArray | None = None
     images: tuple[IntArray, ...] = ()
     categories: tuple[str, ...] = ()
+
+    def identify(self) -> str:
+        """Return a hash of what is asked and of the right answers, in any order of the questions.
+
+        Prompts and names of classes are no part of it.
+        """
+        keys = self.classes.keys
+        answers: list[object] = [[]] * len(self.keys)
+        if self.task.kind in ("classification", "pairs"):
+            wanted = zip(self.target.tolist(), self.partner.tolist(), strict=True)
+            answers = [[keys[a], keys[b] if b >= 0 else ""] for a, b in wanted]
+        elif self.task.kind == "multilabel":
+            answers = [[keys[label] for label in labels] for labels in self.labels]
+        elif self.task.kind == "choice":
+            answers = list(self.categories)
+        asking = [True] * len(self.keys) if self.asking is None else self.asking.tolist()
+        captions = self.captions or [()] * len(self.keys)
+        rows = zip(self.keys, self.uids, self.styles, answers, captions, asking, strict=True)
+        return digest(sorted(json.dumps(row) for row in rows))
 
     @property
     def n_pictures(self) -> int:
@@ -171,6 +192,12 @@ def _ask_labels(
     if task.present_only:
         present = {key for row in rows.tolist() for key in labels[row]}
         classes = _keep(classes, present)
+    least = 3 if task.kind == "pairs" else 2
+    if len(classes.keys) < least:
+        raise Refusal(
+            f"task {task.name}: {len(classes.keys)} classes of {classes.name} are left as candidates, a decision needs "
+            f"{least} or more: give it a wider limit, or leave the limit out"
+        )
     place = {key: index for index, key in enumerate(classes.keys)}
     keys = found.table["key"].to_pylist()
     target = np.full(len(rows), -1, dtype=np.int64)
@@ -247,7 +274,7 @@ def _ask_choices(
         task=task,
         rows=np.array([rows[0] for _, rows in asked], dtype=np.int64),
         keys=tuple(question["question"] for question, _ in asked),
-        uids=tuple(uids[rows[0]] or "" for _, rows in asked),
+        uids=tuple(" ".join(uids[row] or "" for row in rows.tolist()) for _, rows in asked),
         styles=tuple(styles[rows[0]] for _, rows in asked),
         classes=_NO_CLASSES,
         target=np.full(len(asked), -1, dtype=np.int64),

@@ -24,7 +24,7 @@ _TASK_COLUMNS = ("benchmark", "task", "metric", "n", "chance (%)")
 _N_NAMES = 3
 _GAP = "  "
 # Hashes that must agree for two models to stand in one row: they were asked the same.
-_ASKED = ("uids", "prompts", "classes")
+_ASKED = ("questions", "prompts", "classes")
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{letter: f"{{{letter}}}" for letter in "[]*"},

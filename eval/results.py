@@ -14,6 +14,7 @@ from oddpair.eval.intervals import Estimate
 from oddpair.files import digest, read_json, write_json
 
 FORMAT = 1
+_HEX = re.compile(r"[0-9a-f]{64}")
 RUN_FILE = "run.json"
 RESULT_ENDING = ".result.json"
 RECORDS_ENDING = ".parquet"
@@ -63,7 +64,8 @@ class TaskResult:
         class_keys: The candidates, in order.
         class_names: What prompts called them.
         logit_scale: What scores were multiplied with for ``logsumexp``.
-        hashes: ``uids``, ``prompts``, ``classes`` and ``preprocessing``.
+        hashes: ``uids`` of the pictures, ``questions`` with their right answers, ``prompts``, ``classes`` and
+            ``preprocessing``; hex.
         records: sha256 of the file of records.
         run: Which of the runs in the model's ``run.json`` scored it.
         metrics: Metrics, the main one first.
@@ -156,6 +158,8 @@ def read_result(path: Path) -> TaskResult:
     try:
         if found.pop("format") != FORMAT or found["kind"] not in KINDS:
             raise ValueError("of another format")
+        if not all(_HEX.fullmatch(value) for value in found["hashes"].values()):
+            raise ValueError("a hash is not hexadecimal")
         found["metrics"] = tuple(_metric(entry) for entry in found["metrics"])
         for name in ("class_keys", "class_names"):
             found[name] = tuple(found[name])
@@ -180,6 +184,8 @@ def find_results(folders: Iterable[Path]) -> list[Found]:
     """
     found: list[Found] = []
     for folder in folders:
+        if folder.is_file() and not folder.name.endswith(RESULT_ENDING):
+            raise Refusal(f"{folder} is no result: give NAME{RESULT_ENDING}, or the folder it lies in")
         paths = [folder] if folder.is_file() else sorted(folder.rglob(f"*{RESULT_ENDING}"))
         if not paths:
             raise Refusal(f"{folder} holds no result: give what oddpair eval wrote")

@@ -264,3 +264,49 @@ def test_what_cannot_be_scored_is_refused_in_one_line(words, line, tmp_path):
     assert status == 2
     assert line in told
     assert not (tmp_path / "out").exists()
+
+
+def test_other_labels_of_the_same_pictures_are_no_finished_task(scored, pictures, tmp_path):
+    out = shutil.copytree(scored[0], tmp_path / "out")
+    other = write_set(tmp_path / "sets" / "shapes", pictures, [(row + 1) % 3 for row in range(14)])
+    status, told = run("eval", "--model", "reference", "--suite", other, "--out", out, "--workers", 1)
+    assert status == 2
+    assert "now of 14 that are not the same, or have other labels" in told
+
+
+def test_another_configuration_of_the_same_weights_is_another_model(wds, tmp_path):
+    model = shutil.copytree(reference_folder(), tmp_path / "model")
+    words = ("eval", "--model", model, "--suite", wds, "--out", tmp_path / "out", "--workers", 1)
+    assert run(*words)[0] == 0
+    config = files.read_json(model / "open_clip_config.json")
+    config["model_cfg"]["text_cfg"]["heads"] *= 2
+    files.write_json(model / "open_clip_config.json", config)
+    status, told = run(*words)
+    assert status == 2
+    assert "holds scores of another model" in told
+
+
+def test_a_folder_called_like_a_benchmark_that_ships_does_not_take_its_name(pictures, tmp_path):
+    root = write_set(tmp_path / "imagenet", pictures, [row % 3 for row in range(14)])
+    assert (
+        run("eval", "--model", "reference", "--suite", root, "--out", tmp_path / "out", "--workers", 1)[0]
+        == 0
+    )
+    assert result_of(tmp_path / "out").benchmark == "imagenet-folder"
+
+
+def test_a_split_that_no_task_wants_is_refused(benchmark, tmp_path):
+    words = ("--suite", benchmark, "--split", "nothing=/nowhere", "--out", tmp_path / "out")
+    status, told = run("eval", "--model", "reference", *words)
+    assert status == 2
+    assert "--split nothing: the benchmarks have no such name" in told
+
+
+@pytest.mark.parametrize("name", ["run.json", "locks"])
+def test_a_file_of_another_kind_in_the_way_is_refused_in_one_line(scored, wds, name, tmp_path):
+    out = shutil.copytree(scored[0], tmp_path / "out")
+    (path,) = out.glob("locks/*.json" if name == "locks" else "*/run.json")
+    path.write_text("[]")
+    status, told = run("eval", "--model", "reference", "--suite", wds, "--out", out, "--workers", 1)
+    assert status == 2
+    assert str(path) in told

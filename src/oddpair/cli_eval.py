@@ -72,15 +72,20 @@ def evaluate(
     from oddpair import files
     from oddpair.commands.embed import choose_device
     from oddpair.commands.evaluate import evaluate as run
-    from oddpair.commands.evaluate_plan import make_plan, read_places, read_splits
+    from oddpair.commands.evaluate_plan import make_plan, need_splits, read_places, read_splits
     from oddpair.commands.evaluate_report import PAGE_FILE, write_report
+    from oddpair.commands.paths import need_folder
     from oddpair.eval.models_file import read_models
     from oddpair.eval.result_table import as_text
 
+    need_folder(out, "--out")
+    if cache is not None:
+        need_folder(cache, "--cache")
     choices = read_models(model or [], pretrained or [], models)
     plan = make_plan(
         suite or [], read_places(data or [], "--data"), read_splits(split or []), only=tuple(task or ())
     )
+    need_splits(plan, split or [])
     for name, why in plan.skipped.items():
         say(f"{name} is left out: {why}")
     for note in dict.fromkeys(note for planned in plan.tasks for note in planned.found.notes):

@@ -71,8 +71,8 @@ def test_a_class_list_limits_pictures_and_candidates():
 
 
 def test_classes_without_a_picture_are_no_candidates_where_the_task_says_so():
-    found = ask(a_task(present_only=True), a_set(), ["u0", "u1", "u2"], {"u0", "u2"})
-    assert found.classes.keys == ("n01",)
+    found = ask(a_task(present_only=True), a_set(), ["u0", "u1", "u2"], {"u0", "u1"})
+    assert found.classes.keys == ("n01", "n02")
 
 
 def test_a_pair_is_asked_for_in_both_orders():
@@ -139,9 +139,21 @@ def test_labels_of_a_multilabel_picture_are_indices_of_its_classes():
             "1.png is labelled 'n09', which is no class of animals",
         ),
         (a_task(split="clean"), a_set(), {"other"}, "no picture of set is left after its limits \\(split\\)"),
+        (
+            a_task(only=("n01",)),
+            a_set(),
+            None,
+            "1 classes of animals are left as candidates, a decision needs 2",
+        ),
         (a_task(only=("n07",)), a_set(), None, "'n07' of 'only' is no class of animals"),
     ],
-    ids=["another kind", "a label that is no class", "a split of other pictures", "a limit that is no class"],
+    ids=[
+        "another kind",
+        "a label that is no class",
+        "a split of other pictures",
+        "one class left",
+        "a limit that is no class",
+    ],
 )
 def test_what_cannot_be_asked_is_refused_by_its_name(task, found, members, line):
     with pytest.raises(Refusal, match=line):
@@ -167,3 +179,15 @@ def test_classes_of_the_set_are_called_by_their_keys_where_nothing_else_is_said(
     named = a_set(classes=("n01", "n02"), class_names=("cat", "dog"))
     assert ask(a_task(classes=None), named, ["u0", "u1", "u2"], None).classes.names == ("cat", "dog")
     assert np.array_equal(ask(a_task(classes=None), named, ["u0", "u1", "u2"], None).target, [0, 1, 0])
+
+
+def test_what_is_asked_is_told_apart_by_labels_captions_and_who_asks_and_not_by_order():
+    uids = ["u0", "u1", "u2"]
+    plain = ask(a_task(), a_set(), uids, None).identify()
+    assert ask(a_task(), a_set(values=("n01", "n02", "n03")), uids, None).identify() != plain
+    assert ask(a_task(), a_set(styles=("photo", "photo", "photo")), uids, None).identify() != plain
+    assert ask(a_task(), a_set(), ["u0", "u1", "u9"], None).identify() != plain
+    task = a_task("retrieval", classes=None, templates=())
+    gallery = a_set("retrieval", "captions", [["a"], ["b", "c"], ["d"]])
+    every, some, others = (ask(task, gallery, uids, members).identify() for members in (None, {"u0"}, {"u1"}))
+    assert len({every, some, others}) == 3

@@ -34,9 +34,7 @@ def write_results(out, accuracies, *, benchmark="toy", n=1000):
                     "damaged": 0,
                 },
                 **{"class_keys": ("a", "b"), "class_names": ("a", "b"), "logit_scale": 100.0, "records": ""},
-                **{"hashes": {"uids": "a1" * 32}, "metrics": (metric,)},
+                **{"hashes": {"uids": "a1" * 32}, "run": "", "metrics": (metric,)},
             }
-            if "run" in TaskResult.__dataclass_fields__:
-                fields["run"] = ""
             write_result(result_path(out / slug, benchmark, task), TaskResult(**fields))
     return out

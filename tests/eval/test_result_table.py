@@ -46,7 +46,7 @@ def score(model="m", task="natural", value=0.5, **changes):
     return Score(**{**fields, **changes})
 
 
-def found(value=0.66654, *, uids="a" * 64, model="ViT-B-32", low=0.66, path="OUT/m/b.t.result.json"):
+def found(value=0.66654, *, questions="a" * 64, model="ViT-B-32", low=0.66, path="OUT/m/b.t.result.json"):
     metric = Metric(
         name="top1",
         estimate=Estimate(value=value, low=low, high=0.67, n=50_000, what="top1"),
@@ -63,10 +63,8 @@ def found(value=0.66654, *, uids="a" * 64, model="ViT-B-32", low=0.66, path="OUT
         },
         **{"cluster": "image", "model": model, "pretrained": "laion2b", "slug": model, "n_images": 50_000},
         **{"damaged": 0, "class_keys": ("a", "b"), "class_names": ("a", "b"), "logit_scale": 100.0},
-        **{"hashes": {"uids": uids}, "records": "", "metrics": (metric,)},
+        **{"hashes": {"questions": questions}, "records": "", "run": "", "metrics": (metric,)},
     }
-    if "run" in TaskResult.__dataclass_fields__:
-        fields["run"] = ""
     return Found(result=TaskResult(**fields), path=Path(path))
 
 
@@ -184,9 +182,9 @@ def test_a_result_shows_its_main_metric():
 
 
 def test_models_asked_of_other_pictures_never_share_a_row():
-    text = as_text([found(model="one"), found(model="two", uids="b" * 64)])
-    assert "val (uids aaaaaaaa)" in text
-    assert "val (uids bbbbbbbb)" in text
+    text = as_text([found(model="one"), found(model="two", questions="b" * 64)])
+    assert "val (questions aaaaaaaa)" in text
+    assert "val (questions bbbbbbbb)" in text
     assert text.count("–") == 2
 
 

@@ -35,6 +35,7 @@ from oddpair.progress import say
 from oddpair.retrieval.embed_shard import Tower, encoder_of
 from oddpair.retrieval.encoder import identify_encoder
 from oddpair.retrieval.model_checks import ModelReport, check_model
+from oddpair.retrieval.models import identify_model
 from oddpair.retrieval.towers import Precision
 
 LOCKS = "locks"
@@ -110,7 +111,10 @@ def _evaluate_model(
     report = check_model(choice.model, choice.pretrained, encoder, sha256=choice.sha256)
     for note in report.notes:
         say(f"{choice.model}: {note}")
-    run = _begin(folder, run_record(choice, report, encoder, tower=tower))
+    record = run_record(choice, report, encoder, tower=tower)
+    # Of its tokenizer and configuration the files are told, whose content need not change what the record says.
+    record["model"]["files"] = identify_model(tower.model, tower.pretrained)
+    run = _begin(folder, record)
     with files.locked(here):
         embed_sets((planned.found for planned in plan.tasks), tower, here, workers=workers)
     asked, failures = _ask_all(plan, out, here, slug)
@@ -160,6 +164,7 @@ def _ask_all(plan: Plan, out: Path, cache: Path, slug: str) -> tuple[list[_Asked
             questions = ask(planned.task, planned.found, here.uids, planned.members)
             hashes = {
                 "uids": hash_uids(questions.keys, questions.uids),
+                "questions": questions.identify(),
                 "prompts": files.digest(_prompts(questions)),
                 "classes": files.digest([questions.classes.keys, questions.classes.names]),
                 "preprocessing": files.digest(here.preprocessing),
@@ -168,7 +173,7 @@ def _ask_all(plan: Plan, out: Path, cache: Path, slug: str) -> tuple[list[_Asked
                 out / LOCKS / f"{benchmark.name}.json",
                 benchmark,
                 planned.task,
-                hashes["uids"],
+                hashes["questions"],
                 n=len(questions.keys),
             )
         except Refusal as refusal:
@@ -268,6 +273,8 @@ def _begin(folder: Path, record: Mapping[str, Any]) -> str:
     run = {name: value for name, value in record.items() if name not in _MODEL_PARTS}
     name = files.digest(run)[:12]
     before = files.read_json(path) if path.is_file() else {**model, "runs": {}}
+    if not isinstance(before, dict) or not isinstance(before.get("runs"), dict):
+        raise Refusal(f"{path} is no record of a run: delete {folder} to score the model again")
     for part in _MODEL_PARTS:
         if before.get(part) != model[part]:
             raise Refusal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from oddpair.benchmarks.questions import with_templates
 from oddpair.benchmarks.sets.open_set import open_set
 from oddpair.errors import Refusal
 from oddpair.splits.manifest import MANIFEST_FILE, read_manifest
+
+_LONGEST_NAME = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,10 +81,10 @@ def make_plan(
             "no benchmark to score on: give --suite with a name of oddpair ls, a YAML file or a folder"
         )
     places = dict(data)
-    benchmarks = [_find_benchmark(suite, places) for suite in suites]
+    sets: dict[tuple[str, str], EvaluationSet | None] = {}
+    benchmarks = [_find_benchmark(suite, places, sets) for suite in suites]
     _need_known(places, benchmarks, only)
     members: dict[str, frozenset[str]] = {}
-    sets: dict[tuple[str, str], EvaluationSet | None] = {}
     tasks: list[Planned] = []
     skipped: dict[str, str] = {}
     for benchmark in benchmarks:
@@ -132,6 +135,12 @@ def read_places(values: Iterable[str], option: str) -> dict[str, Path]:
     return found
 
 
+def need_splits(plan: Plan, values: Iterable[str]) -> None:
+    """Refuse a split that was given by its name and that no task of the plan wants."""
+    known = {task.split for benchmark in plan.benchmarks for task in benchmark.tasks if task.split}
+    _refuse_strangers("--split", (value.partition("=")[0] for value in values if "=" in value), known)
+
+
 def read_splits(values: Iterable[str]) -> dict[str, Path]:
     """Read ``--split`` options: ``NAME=FOLDER`` of a manifest, or a folder of such folders, each by its own name."""
     found: dict[str, Path] = {}
@@ -157,15 +166,22 @@ def read_splits(values: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def _find_benchmark(suite: str, places: dict[str, Path]) -> Benchmark:
+def _find_benchmark(
+    suite: str, places: dict[str, Path], sets: dict[tuple[str, str], EvaluationSet | None]
+) -> Benchmark:
+    """Find a benchmark; where it is a folder, the set in it is opened with it, and noted."""
+    if not suite:
+        raise Refusal("--suite is empty: give a name of oddpair ls, a YAML file or a folder")
     if suite in shipped():
         return load_benchmark(suite)
     path = Path(suite)
     if path.is_dir():
-        name = path.resolve().name
+        name = _name_set(path)
         found = open_set(SetPlace(name=name, layout="", path=""), path)
+        benchmark = benchmark_of_set(found, name)
         places.setdefault(name, path)
-        return benchmark_of_set(found, name)
+        sets |= {(name, place): found for place in benchmark.sets}
+        return benchmark
     if path.suffix in (".yaml", ".yml") and path.is_file():
         benchmark = load_benchmark(suite)
         places.setdefault(benchmark.name, path.parent)
@@ -173,6 +189,12 @@ def _find_benchmark(suite: str, places: dict[str, Path]) -> Benchmark:
     near = difflib.get_close_matches(suite, shipped(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(shipped())}"
     raise Refusal(f"no benchmark '{suite}', and no folder or YAML file of that name: {hint}")
+
+
+def _name_set(folder: Path) -> str:
+    """Name a benchmark after the folder of its set; one that ships keeps its name for itself."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-_")[:_LONGEST_NAME] or "set"
+    return f"{name}-folder" if name in shipped() else name
 
 
 def _open(benchmark: Benchmark, place: SetPlace, places: Mapping[str, Path]) -> EvaluationSet | None:
@@ -207,5 +229,9 @@ def _refuse_strangers(option: str, names: Iterable[str], known: set[str]) -> Non
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(known)[:8])}"
+            hint = (
+                f"did you mean '{near[0]}'?"
+                if near
+                else f"there are {', '.join(sorted(known)[:8]) or 'none'}"
+            )
             raise Refusal(f"{option} {name}: the benchmarks have no such name: {hint}")

@@ -16,6 +16,13 @@ def need_files(*paths: Path | None) -> None:
             raise Refusal(f"{path} {found}: check the path")
 
 
+def need_folder(folder: Path, option: str) -> None:
+    """Refuse an output folder that is a file, or lies below one."""
+    here = next(part for part in (folder, *folder.parents) if part.exists())
+    if not here.is_dir():
+        raise Refusal(f"{option} {folder}: {here} is no folder: choose another")
+
+
 def need_folders(corpus: Corpus, *folders: Path) -> None:
     """Refuse an output folder that is a file, or the corpus itself, where not even a lock may be left."""
     for folder in folders:
