@@ -33,7 +33,7 @@ class EmbeddedPictures:
     uids: tuple[str | None, ...]
     dimension: int
     preprocessing: str
-    _parts: tuple[NDArray[np.float32], ...]
+    _parts: tuple[NDArray[np.floating], ...]
     _part: IntArray
     _row: IntArray
 
@@ -102,11 +102,26 @@ def load_pictures(cache: Path, found: EvaluationSet) -> EmbeddedPictures:
     Raises:
         Refusal: If they were not embedded, or a file is damaged.
     """
-    folder = pictures_folder(cache, found)
+    return open_pictures(pictures_folder(cache, found), found)
+
+
+def open_pictures(folder: Path, found: EvaluationSet) -> EmbeddedPictures:
+    """Open the pictures of a set in a folder that ``oddpair embed`` made of its corpus.
+
+    Args:
+        folder: The folder; its rows may be float16 or float32.
+        found: The set.
+
+    Returns:
+        The pictures, no row of them in memory.
+
+    Raises:
+        Refusal: If the folder is not finished, or a file is damaged.
+    """
     manifest = read_manifest(folder)
     place = {key: row for row, key in enumerate(found.table["key"].to_pylist())}
     uids: list[str | None] = [None] * len(place)
-    parts: list[NDArray[np.float32]] = []
+    parts: list[NDArray[np.floating]] = []
     part = np.full(len(place), -1, dtype=np.int64)
     rows = np.full(len(place), -1, dtype=np.int64)
     shards: list[str] = manifest["shards"]
@@ -139,13 +154,14 @@ def damaged_of(cache: Path, found: EvaluationSet) -> Mapping[str, int]:
     return reasons
 
 
-def _map(path: Path) -> NDArray[np.float32]:
+def _map(path: Path) -> NDArray[np.floating]:
     try:
-        rows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} is damaged or missing: delete its folder and run again") from error
-    if rows.dtype != np.float32 or rows.ndim != 2:
+    if rows.dtype not in (np.float16, np.float32) or rows.ndim != 2:
         raise Refusal(
-            f"{path} holds {rows.dtype} of shape {rows.shape}, needed float32 rows: delete its folder and run again"
+            f"{path} holds {rows.dtype} of shape {rows.shape}, needed rows of float16 or float32: delete its folder "
+            "and run again"
         )
     return rows

@@ -111,6 +111,19 @@ def load_texts(cache: Path) -> EmbeddedTexts:
     return EmbeddedTexts(_place=place, _blocks=tuple(blocks))
 
 
+def hold_texts(texts: Sequence[str], rows: NDArray[np.float32]) -> EmbeddedTexts:
+    """Return embedded texts that need no cache.
+
+    Args:
+        texts: Different texts, one or more.
+        rows: Their unit rows, shape ``(n, d)``.
+
+    >>> hold_texts(["a cat", "a dog"], np.eye(2, dtype=np.float32)).read(["a dog"])
+    array([[0., 1.]], dtype=float32)
+    """
+    return EmbeddedTexts(_place={text: (0, row) for row, text in enumerate(texts)}, _blocks=(rows,))
+
+
 def _find(folder: Path) -> list[str]:
     return [text for path in sorted(folder.glob("*.json")) for text in files.read_json(path)]
 

@@ -1,6 +1,5 @@
-"""The suite that ships asks what its sources say, and the miniature what the demo asks."""
+"""The suite that ships asks what its sources say, and the miniature what its world shows."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,11 +7,13 @@ import pytest
 from oddpair.benchmarks.benchmark_file import load_benchmark, shipped
 from oddpair.benchmarks.lock import LOCKS
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
-from oddpair.benchmarks.miniature.prompts import concept_prompts, pair_prompts
 from oddpair.benchmarks.miniature.rows import RENDITIONS
+from oddpair.benchmarks.miniature.words import noun_phrase
 from oddpair.benchmarks.questions import fill
 from oddpair.benchmarks.suite import read_suite
 from oddpair.errors import Refusal
+from oddpair.retrieval.concepts import build_vocabulary
+from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.pmi.bands import TAILS, name_band
 from oddpair.splits.recipes.pmi_bands import PmiBandsRecipe
 
@@ -23,17 +24,35 @@ def tasks_of(name):
     return {task.name: task for task in load_benchmark(name).tasks}
 
 
-def test_the_miniature_asks_the_demos_prompts():
+def test_the_miniature_asks_for_each_concept_of_the_world_with_its_article():
     tasks = tasks_of("miniature")
+    for task in tasks.values():
+        assert task.classes.keys == CONCEPTS
+        assert task.classes.names == tuple(noun_phrase(key) for key in CONCEPTS)
     classes, templates = tasks["natural"].classes, tasks["natural"].templates
-    assert classes.keys == CONCEPTS
-    for key, name in zip(classes.keys, classes.names, strict=True):
-        assert [fill(each, name) for each in templates] == concept_prompts(key)
     names = dict(zip(classes.keys, classes.names, strict=True))
-    for first, second in pairwise(CONCEPTS):
-        both = names[first], names[second]
-        made = [fill(each, *order) for each in tasks["pairs-seen"].templates for order in (both, both[::-1])]
-        assert made == pair_prompts(first, second)
+    assert [fill(each, names["egg"]) for each in templates] == [
+        "a photo of an egg",
+        "an egg",
+        "a picture of an egg",
+        "an image of an egg",
+    ]
+    of_two = tasks["pairs-seen"].templates
+    assert fill(of_two[0], names["egg"], names["cup"]) == "a photo of an egg and a cup"
+    assert len(of_two) == 3
+
+
+def test_prompts_of_the_miniature_name_their_concept_and_no_other_but_nested_ones():
+    task = tasks_of("miniature")["natural"]
+    vocabulary = build_vocabulary(CONCEPTS)
+    place = {name: column for column, name in enumerate(vocabulary.names)}
+    for key, name in zip(task.classes.keys, task.classes.names, strict=True):
+        prompts = {fill(template, name) for template in task.templates}
+        assert len(prompts) == len(task.templates)
+        mentions = find_mentions(vocabulary, sorted(prompts)).toarray()
+        assert mentions[:, place[key]].all()
+        named = {other for other in CONCEPTS if mentions[:, place[other]].any()}
+        assert all(other in key.split() or other == key for other in named), (key, named)
 
 
 def test_the_miniature_has_each_rendition_style_and_each_pmi_band():

@@ -4,21 +4,23 @@ import json
 import warnings
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 
 from oddpair import files, stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
+from oddpair.benchmarks.miniature.words import noun_phrase
 from oddpair.demo.build import MODELS, TESTS
 from oddpair.demo.plan import make_plan
+from oddpair.demo.predict import TASKS, records_path
 from oddpair.errors import Refusal
-from oddpair.eval.records import accuracy_by, read_records
+from oddpair.eval.scoring.records import read_records
 from oddpair.retrieval.concepts import build_vocabulary
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.encoder import load_encoder
 from oddpair.retrieval.mentions.find import find_mentions
+from oddpair.retrieval.pictures import decode_pixels
 from oddpair.splits.manifest import read_manifest
 from oddpair.splits.pairs.unseen_pairs import PairTable
 
@@ -203,48 +205,56 @@ def test_a_trained_model_loads_and_embeds(small_run, name, noise):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_predictions_hold_every_question_once_and_re_score_to_the_same_accuracies(small_run, results, name):
-    records = read_records(small_run / "predictions" / f"{name}.parquet")
+    records = {task: read_records(records_path(small_run, name, task), kind) for task, kind in TASKS.items()}
     sizes = {test: len(open_corpus(small_run / "world" / test)) for test in TESTS}
-    asked = {row["task"]: row["trials"] for row in accuracy_by(records, ["task"]).to_pylist()}
+    asked = {task: table.num_rows for task, table in records.items()}
     assert asked == {**sizes, "pairs": 2 * sizes["pairs"]}
     for style, found in results["styles"].items():
-        of_style = records.filter(
-            pc.and_(
-                pc.not_equal(records["task"], "pairs"),
-                pc.equal(records["style"], "photo" if style == "natural" else style),
-            )
-        )
         hits = [
-            prediction == target
-            for prediction, target in zip(
-                of_style["prediction"].to_pylist(), of_style["target"].to_pylist(), strict=True
-            )
+            row["top_classes"][0] == row["target"]
+            for row in records["natural" if style == "natural" else "rendition"].to_pylist()
+            if row["style"] == ("photo" if style == "natural" else style)
         ]
         assert found[name]["n"] == len(hits)
         assert found[name]["value"] == pytest.approx(np.mean(hits), abs=1e-6)
 
 
-def test_predictions_of_one_picture_can_be_made_again_by_hand(small_run):
+def test_predictions_can_be_made_again_by_hand(small_run):
     """The natural test, scored from the pictures' bytes with nothing but the encoder and numpy."""
-    from oddpair.benchmarks.miniature.prompts import concept_prompts
-    from oddpair.retrieval.pictures import decode_pixels
-
     encoder = load_encoder(str(small_run / "models" / "control"))
     natural = open_corpus(small_run / "world" / "natural").read("00000")
     image, _ = encoder.encode_pictures([decode_pixels(data) for data in natural.images[:60]], textures=False)
     vectors = []
     for name in CONCEPTS:
-        mean = encoder.encode_texts(concept_prompts(name)).astype(np.float64).mean(axis=0)
+        phrase = noun_phrase(name)
+        prompts = [f"a photo of {phrase}", phrase, f"a picture of {phrase}", f"an image of {phrase}"]
+        mean = encoder.encode_texts(prompts).astype(np.float64).mean(axis=0)
         vectors.append(mean / np.linalg.norm(mean))
     scores = image.astype(np.float64) @ np.array(vectors).T
-    records = read_records(small_run / "predictions" / "control.parquet")
-    said = {row["uid"]: row for row in records.to_pylist() if row["task"] == "natural"}
+    records = read_records(records_path(small_run, "control", "natural"), "classification")
+    said = dict(zip(records["uid"].to_pylist(), records["top_classes"].to_pylist(), strict=True))
     agree = [
-        said[uid]["prediction"] == CONCEPTS[best]
-        for uid, best in zip(natural.uids, scores.argmax(axis=1), strict=False)
+        said[uid][0] == best for uid, best in zip(natural.uids, scores.argmax(axis=1).tolist(), strict=False)
     ]
     # Stored embeddings are float16: a tie of near-equals may fall the other way.
     assert np.mean(agree) > 0.95
+
+
+def test_pairs_are_asked_for_in_both_orders_among_all_that_are_not_nested(small_run):
+    records = read_records(records_path(small_run, "control", "pairs"), "pairs").to_pylist()
+    shown = open_corpus(small_run / "world" / "pairs").metadata(["concepts"])
+    expected = {
+        (uid, *order)
+        for uid, pair in zip(shown["uid"].to_pylist(), shown["concepts"].to_pylist(), strict=True)
+        for order in (pair, pair[::-1])
+    }
+    asked = {(row["uid"], CONCEPTS[row["target"]], CONCEPTS[row["partner"]]) for row in records}
+    assert asked == expected
+    nested = [{row["a"], row["b"]} for row in truth_pairs(small_run) if row["nested"]]
+    for row in records:
+        both = {CONCEPTS[row["target"]], CONCEPTS[row["partner"]]}
+        left_out = set().union(*(pair for pair in nested if pair & both)) - both
+        assert row["n_candidates"] == len(CONCEPTS) - 1 - len(left_out)
 
 
 def estimates(value, path=""):

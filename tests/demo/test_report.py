@@ -3,6 +3,7 @@
 import html as markup
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +16,12 @@ from oddpair.demo import build, report
 from oddpair.demo.analyse import analyse_world
 from oddpair.demo.pictures import STYLES, choose_world_pictures, rows_that_left
 from oddpair.demo.plan import make_plan
+from oddpair.demo.predict import TASKS, records_path
 from oddpair.demo.split import split_world
 from oddpair.demo.tables import make_tables
-from oddpair.eval.pairs import both_orders
-from oddpair.eval.records import SCHEMA, write_records
+from oddpair.eval.scoring.classification import score_classification
+from oddpair.eval.scoring.pairs import score_pairs
+from oddpair.eval.scoring.records import write_records
 from oddpair.retrieval.corpus import open_corpus
 from oddpair.splits.manifest import read_manifest
 from oddpair.stages import begin, finish
@@ -107,38 +110,44 @@ def _answer(out):
     number = dict(zip(counts["name"].to_pylist(), counts["count_text"].to_pylist(), strict=True))
     chance = {name: min(0.9, 0.05 + 0.4 * np.log10(1 + n)) for name, n in number.items()}
     begin(out / "predictions", {"made": "up"})
-    for model in ("natural-strict", "control"):
+    for model in build.MODELS:
         rng = np.random.default_rng(0)
-        rows = []
-        for task in ("natural", "rendition", "pairs"):
+        for task, kind in TASKS.items():
             truth = open_corpus(out / "world" / task).metadata(["style", "concepts"]).to_pylist()
-            for row in truth:
-                for target, partner in _orders(row["concepts"]):
-                    known = model == "control" or task != "rendition"
-                    hit = rng.random() < chance[target] * (0.9 if known else 0.1)
-                    other = next(name for name in CONCEPTS if name not in (target, partner))
-                    rows.append(
-                        {
-                            "uid": row["uid"],
-                            "task": task,
-                            "style": row["style"],
-                            "target": target,
-                            "partner": partner,
-                            "prediction": target if hit else other,
-                            "hit": bool(hit),
-                            "score": 0.5,
-                            "margin": 0.1,
-                        }
-                    )
-        write_records(out / "predictions" / f"{model}.parquet", pa.Table.from_pylist(rows, SCHEMA))
+            asked = [(row, *order) for row in truth for order in _orders(row["concepts"])]
+            known = model == "control" or task != "rendition"
+            hits = [rng.random() < chance[target] * (0.9 if known else 0.1) for _, target, _ in asked]
+            others = [
+                next(name for name in CONCEPTS if name not in (target, partner))
+                for _, target, partner in asked
+            ]
+            said = [
+                target if hit else other
+                for hit, other, (_, target, _) in zip(hits, others, asked, strict=True)
+            ]
+            write_records(records_path(out, model, task), kind, _score(kind, asked, said))
     finish(out / "predictions")
 
 
+def _score(kind, asked, said):
+    """Score pictures that are the very vector of what is said of them."""
+    vectors = np.eye(len(CONCEPTS))
+    questions: dict[str, Any] = {
+        "keys": [row["uid"] for row, _, _ in asked],
+        "uids": [row["uid"] for row, _, _ in asked],
+        "styles": [row["style"] for row, _, _ in asked],
+        "images": vectors[[CONCEPTS.index(name) for name in said]],
+        "target": [CONCEPTS.index(target) for _, target, _ in asked],
+        "logit_scale": 1.0,
+    }
+    if kind == "classification":
+        return score_classification(vectors=vectors, **questions)
+    partner = [CONCEPTS.index(name) for _, _, name in asked]
+    return score_pairs(partner=partner, pair_vectors=lambda _: vectors, **questions)
+
+
 def _orders(concepts):
-    if len(concepts) == 1:
-        return [(concepts[0], "")]
-    _, target, partner = both_orders(np.array([0]), np.array([1]))
-    return [(concepts[a], concepts[b]) for a, b in zip(target, partner, strict=True)]
+    return [(concepts[0], "")] if len(concepts) == 1 else [tuple(concepts), tuple(concepts[::-1])]
 
 
 def test_the_sections_stand_in_their_order(page):

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from oddpair.benchmarks.evaluation_set import EvaluationSet
-from oddpair.eval.picture_cache import damaged_of, embed_sets, load_pictures, pictures_folder
+from oddpair.eval.picture_cache import damaged_of, embed_sets, load_pictures, open_pictures, pictures_folder
 from oddpair.retrieval.corpus import open_corpus
+from oddpair.retrieval.embed import EmbedTask, embed_corpora
 from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.encoder import load_encoder
 from oddpair.retrieval.pictures import decode_pixels
@@ -75,3 +76,20 @@ def test_the_same_pictures_under_another_name_are_embedded_once(tmp_path, pictur
     assert len({pictures_folder(tmp_path, found) for found in sets}) == 1
     embed_sets(sets, TOWER, tmp_path / "cache", workers=1)
     assert len(list((tmp_path / "cache" / "pictures").iterdir())) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_folder_of_oddpair_embed_is_read_as_it_is(tmp_path, pictures, dtype):
+    root = write_tars(tmp_path / "set", [pictures[:3], pictures[3:]])
+    found = a_set(root, ["1/s2", "0/s0"])
+    embed_corpora(
+        [EmbedTask(corpus=found.corpus, out=tmp_path / "e", tower=TOWER, only_images=True, dtype=dtype)],
+        workers=1,
+        title="embed",
+    )
+    rows, _ = load_encoder("reference", exact=True).encode_pictures(
+        [decode_pixels(pictures[place]) for place in (5, 0)], textures=False
+    )
+    read = open_pictures(tmp_path / "e", found).read(np.arange(2))
+    assert read.dtype == np.float32
+    assert np.array_equal(read, rows.astype(dtype).astype(np.float32))

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from oddpair import files, stages
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.benchmarks.miniature.rows import RENDITIONS
+from oddpair.demo.hits import count_hits, read_hits
 from oddpair.demo.plan import Plan
 from oddpair.eval.concept_rows import ConceptRows
 from oddpair.eval.intervals import Estimate, ratio_of_accuracies
@@ -25,7 +26,6 @@ from oddpair.eval.matching import match_on_counts
 from oddpair.eval.pair_effects import unseen_penalty
 from oddpair.eval.pmi_effect import pmi_effect
 from oddpair.eval.predictor import COUNT, MEAN, MODELS, cross_validate
-from oddpair.eval.records import accuracy_by, read_records
 from oddpair.eval.shares import clustered_share, wilson
 from oddpair.eval.transfer import seen_to_unseen
 from oddpair.eval.trend import trend
@@ -61,11 +61,10 @@ def analyse_world(plan: Plan, out: Path) -> None:
 
 
 def _analyse(plan: Plan, out: Path, folder: Path) -> None:
-    strict = read_records(out / "predictions" / f"{STRICT}.parquet")
-    control = read_records(out / "predictions" / f"{CONTROL}.parquet")
+    strict, control = read_hits(out, STRICT), read_hits(out, CONTROL)
     trained_on = training_counts(out)
-    singles = concept_rows(strict, trained_on, f"world {plan.seed}")
-    pairs, kinds = pair_rows(out, strict, trained_on, f"world {plan.seed}")
+    singles = concept_rows(strict["natural"], trained_on, f"world {plan.seed}")
+    pairs, kinds = pair_rows(out, strict["pairs"], trained_on, f"world {plan.seed}")
     files.write_table(folder / "concept_rows.parquet", to_table(singles))
     files.write_table(
         folder / "pair_rows.parquet", to_table(pairs).append_column("kind", pa.array(kinds.tolist()))
@@ -97,9 +96,9 @@ def training_counts(out: Path) -> Counts:
     return count(find_mentions(vocabulary, captions), vocabulary=vocabulary)
 
 
-def concept_rows(records: pa.Table, counts: Counts, world: str) -> ConceptRows:
+def concept_rows(hits: pa.Table, counts: Counts, world: str) -> ConceptRows:
     """Tabulate natural accuracy per concept beside its count in the training captions."""
-    of_natural = accuracy_by(records.filter(pc.equal(records["task"], "natural")), ("target",))
+    of_natural = count_hits(hits, ("target",))
     number = dict(zip(counts.names, counts.text.tolist(), strict=True))
     target = np.asarray(of_natural["target"].to_pylist())
     return ConceptRows(
@@ -112,9 +111,7 @@ def concept_rows(records: pa.Table, counts: Counts, world: str) -> ConceptRows:
     )
 
 
-def pair_rows(
-    out: Path, records: pa.Table, counts: Counts, world: str
-) -> tuple[ConceptRows, NDArray[np.str_]]:
+def pair_rows(out: Path, hits: pa.Table, counts: Counts, world: str) -> tuple[ConceptRows, NDArray[np.str_]]:
     """Tabulate accuracy per ordered pair, with the pair's kind.
 
     Kept are pairs that the training captions name together (``seen``) and pairs unseen in the whole corpus:
@@ -135,7 +132,7 @@ def pair_rows(
     together = {
         (int(a), int(b)): int(n) for a, b, n in zip(counts.a, counts.b, counts.pair_text, strict=True)
     }
-    asked = accuracy_by(records.filter(pc.equal(records["task"], "pairs")), ("target", "partner"))
+    asked = count_hits(hits, ("target", "partner"))
     kept: dict[str, list[Any]] = {
         name: [] for name in ("target", "partner", "successes", "trials", "pair_count", "kind")
     }
@@ -170,18 +167,16 @@ def pair_rows(
     return rows, np.asarray(kept["kind"])
 
 
-def compare_styles(strict: pa.Table, control: pa.Table, rng: np.random.Generator) -> dict[str, Any]:
+def compare_styles(
+    strict: Mapping[str, pa.Table], control: Mapping[str, pa.Table], rng: np.random.Generator
+) -> dict[str, Any]:
     """Compare the style-strict model with its control in each style, on the same pictures."""
     compared: dict[str, Any] = {}
     for style in STYLES:
         hits, clusters = {}, None
-        for name, records in ((STRICT, strict), (CONTROL, control)):
-            chosen = records.filter(
-                pc.and_(
-                    pc.equal(records["task"], "natural" if style == "natural" else "rendition"),
-                    pc.equal(records["style"], "photo" if style == "natural" else style),
-                )
-            )
+        for name, answered in ((STRICT, strict), (CONTROL, control)):
+            asked = answered["natural" if style == "natural" else "rendition"]
+            chosen = asked.filter(pc.equal(asked["style"], "photo" if style == "natural" else style))
             hits[name] = chosen["hit"].to_numpy(zero_copy_only=False)
             clusters = chosen["target"].to_pylist()
         assert clusters is not None

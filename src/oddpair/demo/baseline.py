@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from oddpair import files, stages
-from oddpair.benchmarks.miniature.train import STEP, TrainPlan, train_model
+from oddpair.benchmarks.miniature.train import TrainPlan
+from oddpair.demo.build import export_split, train_splits
 from oddpair.errors import Refusal
-from oddpair.jobs import run_jobs
-from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.encoder import reference_folder
-from oddpair.splits.exports.shards import export_webdataset
 from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
 
 SPLIT = "natural-strict"
 # Denominators of the shares; the whole is the model that the demo has trained.
 PARTS = (8, 4, 2)
 _STREAM = 31
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Training:
-    shards: Path
-    folder: Path
-    plan: TrainPlan
 
 
 def train_baseline(demo: Path, out: Path, *, workers: int) -> list[Path]:
@@ -61,8 +49,10 @@ def train_baseline(demo: Path, out: Path, *, workers: int) -> list[Path]:
         )
     with files.locked(out):
         for part in parts:
-            _export(part, demo, out)
-        _train([part.name for part in parts], out, plan, workers=workers)
+            inputs = {"uids": part.uids_sha256, "world": stages.digest(demo / "world")}
+            export_split(part, demo / "world" / "corpus", out / "shards" / part.name, inputs)
+            write_manifest(out / "splits" / part.name, part)
+        train_splits([part.name for part in parts], out, plan, workers=workers)
     return [*(out / "models" / part.name for part in parts), whole]
 
 
@@ -85,52 +75,3 @@ def cut_parts(split: Manifest, *, seed: int) -> list[Manifest]:
         )
         for part in PARTS
     ]
-
-
-def _export(part: Manifest, demo: Path, out: Path) -> None:
-    shards = out / "shards" / part.name
-    if stages.begin(shards, {"uids": part.uids_sha256, "world": stages.digest(demo / "world")}):
-        write_manifest(out / "splits" / part.name, part)
-        export_webdataset(part, open_corpus(demo / "world" / "corpus"), shards)
-        stages.finish(shards)
-
-
-def _train(names: list[str], out: Path, plan: TrainPlan, *, workers: int) -> None:
-    jobs = [
-        _Training(shards=out / "shards" / name, folder=out / "models" / name, plan=plan) for name in names
-    ]
-    jobs = [job for job in jobs if stages.begin(job.folder, _inputs(job))]
-    run_jobs(
-        _train_one,
-        jobs,
-        workers=workers,
-        title="train on parts of the natural split",
-        unit="steps",
-        size=_steps_of,
-        watch=lambda: sum(_steps_done(job.folder) for job in jobs),
-    )
-
-
-def _inputs(job: _Training) -> dict[str, object]:
-    return {
-        "shards": stages.digest(job.shards),
-        "steps": job.plan.steps,
-        "seed": job.plan.seed,
-        "torch": version("torch"),
-    }
-
-
-def _train_one(job: _Training) -> None:
-    train_model(job.shards, reference_folder() / "bpe.txt.gz", job.folder, job.plan)
-    stages.finish(job.folder)
-
-
-def _steps_of(job: _Training) -> int:
-    return job.plan.steps
-
-
-def _steps_done(folder: Path) -> int:
-    try:
-        return int((folder / STEP).read_text())
-    except (OSError, ValueError):
-        return 0

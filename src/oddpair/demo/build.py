@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from oddpair.retrieval.embed_shard import Tower
 from oddpair.retrieval.encoder import reference_folder
 from oddpair.retrieval.mentions.find import find_mentions
 from oddpair.splits.exports.shards import export_webdataset
-from oddpair.splits.manifest import read_manifest
+from oddpair.splits.manifest import Manifest, read_manifest
 
 TESTS = ("natural", "rendition", "pairs")
 MODELS = ("natural-strict", "control")
@@ -111,12 +113,17 @@ def count_world(run: Run) -> None:
 
 def export_training(run: Run) -> None:
     """Write the training splits as webdataset shards into ``shards/``."""
-    corpus = open_corpus(run.out / "world" / "corpus")
+    inputs = {"splits": stages.digest(run.out / "splits")}
     for name in MODELS:
-        folder = run.out / "shards" / name
-        if stages.begin(folder, {"splits": stages.digest(run.out / "splits")}):
-            export_webdataset(read_manifest(run.out / "splits" / name), corpus, folder)
-            stages.finish(folder)
+        split = read_manifest(run.out / "splits" / name)
+        export_split(split, run.out / "world" / "corpus", run.out / "shards" / name, inputs)
+
+
+def export_split(split: Manifest, corpus: Path, folder: Path, inputs: Mapping[str, Any]) -> None:
+    """Write a split of a corpus as webdataset shards, a stage made from ``inputs``."""
+    if stages.begin(folder, inputs):
+        export_webdataset(split, open_corpus(corpus), folder)
+        stages.finish(folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +135,21 @@ class _Training:
 
 def train_models(run: Run) -> None:
     """Train a tiny CLIP on each training split, side by side, into ``models/``."""
-    plan = TrainPlan(steps=run.plan.steps, seed=run.plan.seed)
+    train_splits(MODELS, run.out, TrainPlan(steps=run.plan.steps, seed=run.plan.seed), workers=run.workers)
+
+
+def train_splits(names: Sequence[str], out: Path, plan: TrainPlan, *, workers: int) -> None:
+    """Train a tiny CLIP on each of some exported splits, side by side; one that is complete is kept.
+
+    Args:
+        names: Folders in ``shards/``, and of the models in ``models/``.
+        out: Folder of both.
+        plan: How to train.
+        workers: Processes.
+    """
     jobs = []
-    for name in MODELS:
-        shards, folder = run.out / "shards" / name, run.out / "models" / name
+    for name in names:
+        shards, folder = out / "shards" / name, out / "models" / name
         inputs = {
             "shards": stages.digest(shards),
             "steps": plan.steps,
@@ -149,7 +167,7 @@ def train_models(run: Run) -> None:
     run_jobs(
         _train,
         jobs,
-        workers=run.workers,
+        workers=workers,
         title="train " + " and ".join(job.folder.name for job in jobs),
         unit="steps",
         size=_steps_of,

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
 from oddpair import stages
-from oddpair.benchmarks.miniature.concepts import CONCEPTS
-from oddpair.benchmarks.miniature.prompts import all_pairs, concept_prompts, pair_prompts
-from oddpair.eval.pairs import both_orders, conditional_hits
-from oddpair.eval.prompts import embed_classes
-from oddpair.eval.records import SCHEMA, write_records
-from oddpair.eval.zero_shot import classify
+from oddpair.benchmarks.benchmark import Benchmark, Task
+from oddpair.benchmarks.benchmark_file import load_benchmark
+from oddpair.benchmarks.evaluation_set import Kind
+from oddpair.benchmarks.questions import ask
+from oddpair.benchmarks.sets.open_set import open_set
+from oddpair.eval.answer import answer, texts_of
+from oddpair.eval.picture_cache import open_pictures
+from oddpair.eval.scoring.records import write_records
+from oddpair.eval.text_cache import hold_texts
 from oddpair.jobs import run_jobs
-from oddpair.retrieval.concepts import build_vocabulary, nested_pairs
-from oddpair.retrieval.corpus import open_corpus
-from oddpair.retrieval.embeddings import load_embeddings
-from oddpair.retrieval.encoder import Encoder, load_encoder
+from oddpair.retrieval.encoder import load_encoder
+from oddpair.retrieval.model_checks import check_model
 
-SINGLES = ("natural", "rendition")
+BENCHMARK = "miniature"
+TASKS: dict[str, Kind] = {"natural": "classification", "rendition": "classification", "pairs": "pairs"}
+# The benchmark asks of the pairs of a split, the demo of all: their kinds are told apart afterwards.
+_ALL_PAIRS = "pairs-seen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Questions:
+class _Job:
     out: Path
     model: str
 
 
 def predict_world(out: Path, models: tuple[str, ...], *, workers: int) -> None:
-    """Score every model on every test set into ``predictions/<model>.parquet``.
+    """Score every model on every test set into ``predictions/<model>.<task>.parquet``.
 
     Args:
         out: The run's folder.
@@ -43,103 +43,43 @@ def predict_world(out: Path, models: tuple[str, ...], *, workers: int) -> None:
     made_from = {
         f"{model}/{name}": stages.digest(out / "model-embeddings" / model / name)
         for model in models
-        for name in (*SINGLES, "pairs")
+        for name in TASKS
     }
-    if not stages.begin(folder, {"made_from": made_from}):
+    benchmark = load_benchmark(BENCHMARK)
+    questions = f"{benchmark.name} version {benchmark.version}"
+    if not stages.begin(folder, {"questions": questions, "made_from": made_from}):
         return
-    jobs = [_Questions(out=out, model=model) for model in models if not _path(out, model).is_file()]
+    jobs = [
+        _Job(out=out, model=model)
+        for model in models
+        if not all(records_path(out, model, task).is_file() for task in TASKS)
+    ]
     if jobs:
         run_jobs(_predict, jobs, workers=min(workers, len(jobs)), title="zero-shot scores", unit="models")
     stages.finish(folder)
 
 
-def _predict(job: _Questions) -> None:
-    encoder = load_encoder(str(job.out / "models" / job.model))
-    names = np.asarray(CONCEPTS)
-    vectors = embed_classes(encoder, [concept_prompts(name) for name in CONCEPTS])
-    tables = []
-    for name in SINGLES:
-        test = load_embeddings(job.out / "model-embeddings" / job.model / name)
-        truth = open_corpus(job.out / "world" / name).metadata(["style", "concepts"])
-        found = classify(test.image, vectors)
-        target = np.asarray([concepts[0] for concepts in truth["concepts"].to_pylist()])
-        tables.append(
-            _records(
-                uids=test.uids,
-                task=name,
-                styles=truth["style"].to_pylist(),
-                target=target,
-                partner=np.full(len(target), "", dtype=names.dtype),
-                prediction=names[found.classes],
-                score=found.scores,
-                margin=found.margins,
-            )
-        )
-    pairs = load_embeddings(job.out / "model-embeddings" / job.model / "pairs")
-    truth = open_corpus(job.out / "world" / "pairs").metadata(["style", "concepts"])
-    place = {name: position for position, name in enumerate(CONCEPTS)}
-    shown = np.asarray([[place[name] for name in concepts] for concepts in truth["concepts"].to_pylist()])
-    rows, target, partner = both_orders(shown[:, 0], shown[:, 1])
-    found_pairs = conditional_hits(pairs.image[rows], target, partner, _pair_vectors(encoder), nested_mask())
-    styles = truth["style"].to_pylist()
-    tables.append(
-        _records(
-            uids=[pairs.uids[row] for row in rows],
-            task="pairs",
-            styles=[styles[row] for row in rows],
-            target=names[target],
-            partner=names[partner],
-            prediction=names[found_pairs.classes],
-            score=found_pairs.scores,
-            margin=found_pairs.margins,
-        )
-    )
-    write_records(_path(job.out, job.model), pa.concat_tables(tables))
+def records_path(out: Path, model: str, task: str) -> Path:
+    """Return where the answers of a model to a task lie."""
+    return out / "predictions" / f"{model}.{task}.parquet"
 
 
-def nested_mask() -> NDArray[np.bool_]:
-    """Return which concepts are nested in one another, symmetric, shape ``(K, K)``."""
-    mask = np.zeros((len(CONCEPTS), len(CONCEPTS)), dtype=np.bool_)
-    for a, b in nested_pairs(build_vocabulary(CONCEPTS)):
-        mask[a, b] = mask[b, a] = True
-    return mask
+def _predict(job: _Job) -> None:
+    model = job.out / "models" / job.model
+    encoder = load_encoder(str(model))
+    scale = check_model(str(model), None, encoder).logit_scale
+    benchmark = load_benchmark(BENCHMARK)
+    for name in TASKS:
+        task = _find_task(benchmark, name)
+        found = open_set(benchmark.sets[task.set], job.out / "world")
+        pictures = open_pictures(job.out / "model-embeddings" / job.model / name, found)
+        questions = ask(task, found, pictures.uids, None)
+        prompts = texts_of(questions)
+        texts = hold_texts(prompts, encoder.encode_texts(prompts))
+        records = answer(questions, pictures, texts, logit_scale=scale)
+        write_records(records_path(job.out, job.model, name), task.kind, records)
 
 
-def _pair_vectors(encoder: Encoder) -> NDArray[np.float64]:
-    pairs = all_pairs(CONCEPTS)
-    rows = embed_classes(encoder, [pair_prompts(CONCEPTS[a], CONCEPTS[b]) for a, b in pairs])
-    vectors = np.zeros((len(CONCEPTS), len(CONCEPTS), rows.shape[1]))
-    first, second = np.asarray(pairs).T
-    vectors[first, second] = vectors[second, first] = rows
-    return vectors
-
-
-def _records(
-    *,
-    uids: list[str] | tuple[str, ...],
-    task: str,
-    styles: list[str],
-    target: NDArray[np.str_],
-    partner: NDArray[np.str_],
-    prediction: NDArray[np.str_],
-    score: NDArray[np.float64],
-    margin: NDArray[np.float64],
-) -> pa.Table:
-    return pa.table(
-        {
-            "uid": list(uids),
-            "task": [task] * len(uids),
-            "style": styles,
-            "target": target.tolist(),
-            "partner": partner.tolist(),
-            "prediction": prediction.tolist(),
-            "hit": (target == prediction).tolist(),
-            "score": score.astype(np.float32),
-            "margin": margin.astype(np.float32),
-        },
-        schema=SCHEMA,
-    )
-
-
-def _path(out: Path, model: str) -> Path:
-    return out / "predictions" / f"{model}.parquet"
+def _find_task(benchmark: Benchmark, name: str) -> Task:
+    tasks = {task.name: task for task in benchmark.tasks}
+    return tasks[name] if name in tasks else replace(tasks[_ALL_PAIRS], name=name, split="")
