@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INTEROP := .venv-interop
 BROWSER := .venv-browser
+PARITY := .venv-parity
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 WORK ?= work
 CORPUS ?= $(WORK)/demo/world/corpus
@@ -149,6 +150,17 @@ $(BROWSER)/ready: $(VENV)/ready
 
 browser: $(VENV)/ready $(BROWSER)/ready ## the labelling page in a real chromium, which must be installed
 	PYTHONPATH=$(BROWSER)/site $(BIN)/python -m pytest -q -x tests/browser
+
+# The peer needs an older numpy; all else it takes from the main environment, behind its own.
+$(PARITY)/ready: tests/parity/requirements.txt tests/parity/requirements-alone.txt $(VENV)/ready
+	$(BIN)/python -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --requirement tests/parity/requirements.txt
+	$(PARITY)/bin/python -m pip install --quiet --no-deps --requirement tests/parity/requirements-alone.txt
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$($(PARITY)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/main-environment.pth
+	touch $@
+
+parity: $(VENV)/ready $(PARITY)/ready ## the real clip_benchmark on the same weights and pictures: equal to the last digit
+	$(BIN)/python -m pytest -q -x tests/parity
 
 dist: $(VENV)/ready ## wheel and source archive, checked to hold only oddpair
 	rm -rf dist build

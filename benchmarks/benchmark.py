@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 
 from oddpair.benchmarks.evaluation_set import Kind
 
+# What the records of a kind can be drawn by.
+CLUSTERS: Mapping[Kind, tuple[str, ...]] = {
+    "classification": ("image", "class"),
+    "multilabel": ("image",),
+    "pairs": ("image", "class", "pair"),
+    "retrieval": ("image",),
+    "choice": ("image",),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassList:
@@ -43,14 +52,14 @@ class SetPlace:
         name: Name of the set in the benchmark.
         layout: Layout to read it by; ``""`` to recognise it.
         path: Below the folder that the user gives for the benchmark; ``""`` for that folder itself.
-        columns: For a corpus: which of its columns says what (``label``, ``concepts``, ``captions``, ``style``);
-            for other layouts, their own settings by name, such as ``split: test``.
+        settings: Of the layout, by name, such as ``split: test``; for a corpus, which of its columns says what
+            (``label``, ``concepts``, ``captions``, ``style``).
     """
 
     name: str
     layout: str
     path: str
-    columns: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class Task:
         present_only: Whether classes without a picture in the task are no candidates.
         styles: Styles that the task is limited to; empty for all.
         split: Name of a split manifest that its pictures are limited to; ``""`` for none.
-        cluster: What goes alike and is drawn whole for intervals: ``image``, ``class`` or ``pair``.
+        cluster: What goes alike and is drawn whole for intervals: one of ``CLUSTERS`` of its kind.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 ::
 
-    benchmark: mine            # letters, digits, '.', '_' and '-', like the names of sets and tasks
+    benchmark: mine            # letters, digits, '_' and '-'; names of sets and tasks may have '.' too
     version: 1                 # from 1; any change of what is asked needs the next one
     about: What it measures.
     sets:
@@ -30,7 +30,7 @@
         present_only: false    # whether classes without a picture in the task are no candidates
         styles: [sketch]       # pictures are limited to these styles
         split: clean           # pictures are limited to the manifest given as --split clean=FOLDER
-        cluster: image         # image, class or pair: what goes alike, and is drawn whole for intervals
+        cluster: image         # or class, or for pairs pair: what goes alike, and is drawn whole for intervals
     gaps:
       photos minus drawings: {first: [photos], second: [drawings]}
     robustness:
@@ -45,20 +45,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from oddpair.benchmarks.benchmark import Benchmark, ClassList, Gap, RobustnessAxes, SetPlace, Task
+from oddpair.benchmarks.benchmark import CLUSTERS, Benchmark, ClassList, Gap, RobustnessAxes, SetPlace, Task
 from oddpair.benchmarks.class_lists import Spelled, read_classes, read_keys
 from oddpair.benchmarks.evaluation_set import EvaluationSet, Kind
 from oddpair.benchmarks.lock import check_lock
-from oddpair.benchmarks.sections import Section, read_section, suggest
+from oddpair.benchmarks.sections import Section, read_section
 from oddpair.benchmarks.sets.open_set import LAYOUTS
 from oddpair.benchmarks.templates import NAMED, check_templates, named_templates, read_templates
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 
 SHIPPED = Path(__file__).resolve().parent
 SUITE = "suite"
-CLUSTERS = ("image", "class", "pair")
 BASELINES = ("testbed", "openclip")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# A dot joins the names of a benchmark and of its task, in names of files too, which may have 255 bytes.
+_BENCHMARK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{,59}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{,99}")
 _WNID = re.compile(r"n\d{8}")
 # These are asked with the texts of their sets.
 _WORDLESS: tuple[Kind, ...] = ("retrieval", "choice")
@@ -123,7 +125,7 @@ def read_benchmark(path: Path) -> Benchmark:
     if not tasks:
         raise Refusal(f"{path}: there are no tasks: name at least one")
     return Benchmark(
-        name=_check_name(section.where, section.text("benchmark")),
+        name=_check_benchmark_name(section),
         version=section.whole("version"),
         about=section.text("about"),
         sets=sets,
@@ -136,26 +138,31 @@ def read_benchmark(path: Path) -> Benchmark:
 
 
 def benchmark_of_set(found: EvaluationSet, name: str) -> Benchmark:
-    """Make a benchmark with one task of a set that has its own classes and templates.
+    """Make a benchmark with one task of a set that has its own classes.
+
+    Where the set has no templates, ``a photo of a {}.`` is asked.
 
     Args:
         found: The set.
         name: What to call the benchmark, and the set in it.
 
     Raises:
-        Refusal: If the set lacks classes or templates, or names its classes by wnids alone.
+        Refusal: If the set lacks classes, or templates for pairs, or names its classes by wnids alone.
     """
+    remedy = "write a benchmark of it, some lines of YAML, and give that as --suite"
     if found.kind not in _WORDLESS:
-        remedy = "write a benchmark of it, some lines of YAML, and give that as --suite"
         if not found.classes:
             raise Refusal(f"{found.root} names no classes: {remedy}")
         if not found.class_names and all(_WNID.fullmatch(key) for key in found.classes):
             raise Refusal(
                 f"{found.root} calls its classes by wnids such as {found.classes[0]}, not by words: {remedy}"
             )
-        if not found.templates:
-            raise Refusal(f"{found.root} has no templates of prompts: {remedy}, such as 'templates: simple'")
-    task = Task(name=found.kind, set=name, kind=found.kind, family=name, templates=found.templates)
+    templates = found.templates
+    if not templates and found.kind == "pairs":
+        raise Refusal(f"{found.root} has no templates of prompts for two: {remedy}")
+    if not templates and found.kind not in _WORDLESS:
+        templates = named_templates("simple")
+    task = Task(name=found.kind, set=name, kind=found.kind, family=name, templates=templates)
     return Benchmark(
         name=name,
         version=1,
@@ -182,7 +189,7 @@ def _read_place(section: Section, name: str) -> SetPlace:
         name=_check_name(section.where, name),
         layout=layout,
         path=section.text("path", ""),
-        columns={key: settings.text(key) for key in settings},
+        settings={key: settings.text(key) for key in settings},
     )
 
 
@@ -211,9 +218,9 @@ def _read_task(
         templates=asked,
         only=_read_only(section, listed, folder),
         present_only=section.flag("present_only", default=False),
-        styles=section.texts("styles", ()),
+        styles=_some(section, "styles") if "styles" in section.values else (),
         split=section.text("split", ""),
-        cluster=_choice(section, "cluster", CLUSTERS, "image"),
+        cluster=_read_cluster(section, kind),
     )
 
 
@@ -244,20 +251,18 @@ def _read_templates(
     if key not in section.values:
         return ()
     given: Any = section.values[key]
+    known = [*declared, *NAMED]
     if isinstance(given, str) and given in declared.values:
-        section, key, given = declared, given, declared.values[given]
+        # What is declared is a list, a file or what ships, and stands for nothing else that is declared.
+        section, key, given, known = declared, given, declared.values[given], list(NAMED)
     if not isinstance(given, str):
-        found = section.texts(key)
+        found = _some(section, key)
     elif given in NAMED:
         found = named_templates(given)
     elif (folder / section.text(key)).is_file():
         found = read_templates(folder / given)
     else:
-        raise Refusal(
-            f"{section.where}: there are no templates '{given}'{suggest(given, [*declared, *NAMED])}, or a file"
-        )
-    if not found:
-        raise Refusal(f"{section.where}: {key} is empty: name at least one template, or leave it out")
+        raise Refusal(f"{section.where}: there are no templates '{given}'{suggest(given, known)}, or a file")
     check_templates(found, kind, f"{section.where}: {key}")
     return found
 
@@ -266,7 +271,7 @@ def _read_only(section: Section, listed: ClassList | None, folder: Path) -> tupl
     if "only" not in section.values:
         return ()
     is_file = isinstance(section.values["only"], str)
-    only = read_keys(folder / section.text("only")) if is_file else section.texts("only")
+    only = read_keys(folder / section.text("only")) if is_file else _some(section, "only")
     strangers = [] if listed is None else sorted(set(only) - set(listed.keys))
     if strangers and listed is not None:
         raise Refusal(f"{section.where}: {strangers[0]!r} of 'only' is no class of {listed.name}")
@@ -275,7 +280,11 @@ def _read_only(section: Section, listed: ClassList | None, folder: Path) -> tupl
 
 def _read_gap(section: Section, name: str, tasks: Collection[str]) -> Gap:
     section.expect("first", "second")
-    return Gap(name=name, first=_tasks(section, "first", tasks), second=_tasks(section, "second", tasks))
+    first, second = (_tasks(section, side, tasks) for side in ("first", "second"))
+    both = next((task for task in first if task in second), None)
+    if both is not None:
+        raise Refusal(f"{section.where}: '{both}' is in first and in second: leave it out of one")
+    return Gap(name=name, first=first, second=second)
 
 
 def _read_axes(section: Section, name: str, tasks: Collection[str]) -> RobustnessAxes:
@@ -299,20 +308,52 @@ def _tasks(section: Section, key: str, known: Collection[str]) -> tuple[str, ...
         raise Refusal(f"{section.where}: {key} names no task")
     for name in names:
         if name not in known:
-            raise Refusal(f"{section.where}: {key} has no task '{name}'{suggest(name, list(known))}")
+            raise Refusal(f"{section.where}: {key} has no task '{name}'{suggest(name, known)}")
     return names
 
 
-def _choice(section: Section, key: str, known: Collection[str], default: str | None = None) -> str:
-    value = section.text(key) if default is None else section.text(key, default)
+def _some(section: Section, key: str) -> tuple[str, ...]:
+    found = section.texts(key)
+    if not found:
+        raise Refusal(f"{section.where}: {key} is empty: name at least one, or leave it out")
+    return found
+
+
+def _read_cluster(section: Section, kind: Kind) -> str:
+    value = section.text("cluster", "image")
+    if value not in CLUSTERS[kind]:
+        raise Refusal(
+            f"{section.where}: a task of kind {kind} has no cluster '{value}'{suggest(value, CLUSTERS[kind])}"
+        )
+    return value
+
+
+def _choice(section: Section, key: str, known: Collection[str]) -> str:
+    value = section.text(key)
     if value not in known:
-        raise Refusal(f"{section.where}: there is no {key} '{value}'{suggest(value, list(known))}")
+        raise Refusal(f"{section.where}: there is no {key} '{value}'{suggest(value, known)}")
     return value
 
 
 def _check_name(where: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise Refusal(
-            f"{where}: the name {name!r} may have letters, digits, '.', '_' and '-', and begins with the first two"
+            f"{where}: the name {_short(name)} may have 100 letters, digits, '.', '_' and '-', and begins with the "
+            "first two"
         )
     return name
+
+
+def _check_benchmark_name(section: Section) -> str:
+    name = section.text("benchmark")
+    if not _BENCHMARK_NAME.fullmatch(name):
+        raise Refusal(
+            f"{section.where}: the name {_short(name)} of a benchmark may have 60 letters, digits, '_' and '-', and "
+            "begins with the first two"
+        )
+    return name
+
+
+def _short(name: str) -> str:
+    told = repr(name)
+    return told if len(told) <= 60 else told[:57] + "..."

@@ -90,13 +90,10 @@ def read_classes(lists: Section, name: str, folder: Path) -> Spelled:
             return _of_open_clip(spec, name)
         case "prompts":
             return _read_prompts(folder / spec.text("prompts"), name)
-    keys, called = spec.texts("keys"), spec.values.get("names", spec.values["keys"])
-    if (
-        not isinstance(called, list)
-        or len(called) != len(keys)
-        or not all(isinstance(n, str) and n for n in called)
-    ):
-        raise Refusal(f"{spec.where}: names must be a list of texts, one for each of the {len(keys):,} keys")
+    keys = spec.texts("keys")
+    called = spec.texts("names", keys, distinct=False)
+    if len(called) != len(keys):
+        raise Refusal(f"{spec.where}: {len(called):,} names, needed one for each of the {len(keys):,} keys")
     return Spelled(name=name, keys=keys, spellings=tuple((each,) for each in called))
 
 

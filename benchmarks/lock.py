@@ -31,7 +31,7 @@ def lock_of(benchmark: Benchmark) -> dict[str, Any]:
         "format": _FORMAT,
         "benchmark": benchmark.name,
         "version": benchmark.version,
-        "sets": files.digest([[p.name, p.layout, p.path, dict(p.columns)] for p in benchmark.sets.values()]),
+        "sets": files.digest([[p.name, p.layout, p.path, dict(p.settings)] for p in benchmark.sets.values()]),
         "reports": files.digest(
             [
                 [[gap.name, gap.first, gap.second] for gap in benchmark.gaps],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 from oddpair.retrieval.vocabulary_file import read_lines
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Far above any list of classes; a file that is larger is another file.
 _MOST_CHARACTERS = 8_000_000
+# Of a number that counts something by hand.
+_MOST = 1_000_000
 _NEEDED: Final = object()
 
 
@@ -50,23 +52,25 @@ class Section:
         value = self._take(key, default)
         if not isinstance(value, str) or (not value and key in self.values):
             raise self._refuse(key, value, "a text")
-        return value
+        return self._whole_letters(key, value)
 
-    def texts(self, key: str, default: Any = _NEEDED) -> tuple[str, ...]:
-        """Return a list of texts, none of them empty or given twice."""
+    def texts(self, key: str, default: Any = _NEEDED, *, distinct: bool = True) -> tuple[str, ...]:
+        """Return a list of texts, none of them empty or, where they are to be distinct, given twice."""
         value = self._take(key, default)
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
             raise self._refuse(key, value, "a list of texts")
-        twice = next((item for item in value if value.count(item) > 1), None)
-        if twice is not None:
-            raise Refusal(f"{self.where}: {key} names {twice!r} twice: leave one out")
+        seen: set[str] = set()
+        for item in value:
+            if distinct and item in seen:
+                raise Refusal(f"{self.where}: {key} names {item!r} twice: leave one out")
+            seen.add(self._whole_letters(key, item))
         return tuple(value)
 
     def whole(self, key: str) -> int:
-        """Return a whole number from 1."""
+        """Return a whole number from 1 to a million."""
         value = self._take(key, _NEEDED)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self._refuse(key, value, "a whole number from 1")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+            raise self._refuse(key, value, f"a whole number from 1 to {_MOST:,}")
         return value
 
     def flag(self, key: str, default: Any = _NEEDED) -> bool:
@@ -84,6 +88,7 @@ class Section:
         for name in value:
             if not isinstance(name, str) or not name:
                 raise Refusal(f"{self.where}: {key} has the name {name!r}, a text was expected: quote it")
+            self._whole_letters(key, name)
         return Section(where=f"{self.where}: {key}", values=value)
 
     def sections(self, key: str, default: Any = _NEEDED) -> dict[str, Section]:
@@ -96,6 +101,16 @@ class Section:
         if value is _NEEDED:
             raise Refusal(f"{self.where}: '{key}' is missing")
         return value
+
+    def _whole_letters(self, key: str, text: str) -> str:
+        r"""Refuse half a letter of UTF-16, which YAML and JSON can write as ``\ud800`` and no file can hold."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Refusal(
+                f"{self.where}: {key} holds half a letter ({text[error.start]!a}): write the whole one"
+            ) from error
+        return text
 
     def _refuse(self, key: str, value: object, needed: str) -> Refusal:
         told = repr(value)
@@ -132,16 +147,6 @@ def read_section(path: Path) -> Section:
     if stranger is not None:
         raise Refusal(f"{path}: the key {stranger!r} is no text: quote it")
     return Section(where=str(path), values=values)
-
-
-def suggest(key: str, known: Sequence[str]) -> str:
-    """Say which of some names was meant, or which there are.
-
-    >>> suggest("famly", ["family", "kind"]), suggest("x", ["family", "kind"])
-    ("; did you mean 'family'?", '; use family, kind')
-    """
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; use {', '.join(known)}"
 
 
 def _refuse_repeats(path: Path, node: yaml.Node) -> None:

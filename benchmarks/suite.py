@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oddpair.benchmarks.benchmark_file import SHIPPED, SUITE, load_benchmark, shipped
-from oddpair.benchmarks.sections import Section, read_section, suggest
+from oddpair.benchmarks.sections import Section, read_section
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def read_suite(path: Path = SHIPPED / f"{SUITE}.yaml") -> Suite:
     for task in required:
         if task not in home:
             raise Refusal(
-                f"{section.where}: required has '{task}', which is in no family{suggest(task, list(home))}"
+                f"{section.where}: required has '{task}', which is in no family{suggest(task, home)}"
             )
     return Suite(families=families, required=required)
 

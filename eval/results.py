@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oddpair.benchmarks.benchmark import CLUSTERS
 from oddpair.benchmarks.evaluation_set import KINDS, Kind
 from oddpair.errors import Refusal
 from oddpair.eval.intervals import Estimate
@@ -15,6 +16,12 @@ from oddpair.files import digest, read_json, write_json
 
 FORMAT = 1
 _HEX = re.compile(r"[0-9a-f]{64}")
+_HASHES = ("uids", "questions", "prompts", "classes", "preprocessing", "weights")
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "benchmark task family cluster model pretrained slug records run": str,
+    "version n_images damaged": int,
+    "logit_scale": (int, float),
+}
 RUN_FILE = "run.json"
 RESULT_ENDING = ".result.json"
 RECORDS_ENDING = ".parquet"
@@ -64,8 +71,8 @@ class TaskResult:
         class_keys: The candidates, in order.
         class_names: What prompts called them.
         logit_scale: What scores were multiplied with for ``logsumexp``.
-        hashes: ``uids`` of the pictures, ``questions`` with their right answers, ``prompts``, ``classes`` and
-            ``preprocessing``; hex.
+        hashes: ``uids`` of the pictures, ``questions`` with their right answers, ``prompts``, ``classes``,
+            ``preprocessing`` and ``weights``; hex.
         records: sha256 of the file of records.
         run: Which of the runs in the model's ``run.json`` scored it.
         metrics: Metrics, the main one first.
@@ -158,16 +165,48 @@ def read_result(path: Path) -> TaskResult:
     try:
         if found.pop("format") != FORMAT or found["kind"] not in KINDS:
             raise ValueError("of another format")
-        if not all(_HEX.fullmatch(value) for value in found["hashes"].values()):
-            raise ValueError("a hash is not hexadecimal")
         found["metrics"] = tuple(_metric(entry) for entry in found["metrics"])
         for name in ("class_keys", "class_names"):
             found[name] = tuple(found[name])
-        return TaskResult(**found)
+        result = TaskResult(**found)
+        _check(result)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Refusal(
-            f"{path} is no result of oddpair eval, format {FORMAT} ({error}): score the model again"
+            f"{path} is no result of oddpair eval, format {FORMAT} ({_tell(error)}): score the model again"
         ) from error
+    return result
+
+
+def _check(result: TaskResult) -> None:
+    """Refuse a result that oddpair eval cannot have written.
+
+    Raises:
+        ValueError: With what is wrong.
+    """
+    for names, kind in _TYPES.items():
+        for name in names.split():
+            value = getattr(result, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(f"{name} is {value!r}")
+    for name in _HASHES:
+        if not _HEX.fullmatch(str(result.hashes.get(name))):
+            raise ValueError(f"its hash of {name} is {result.hashes.get(name)!r}")
+    if result.cluster not in CLUSTERS[result.kind]:
+        raise ValueError(f"{result.kind} knows no cluster {result.cluster!r}")
+    if not all(isinstance(name, str) for name in (*result.class_keys, *result.class_names)):
+        raise ValueError("a class is no text")
+    if len(result.class_keys) != len(result.class_names):
+        raise ValueError(f"{len(result.class_keys)} keys of classes, {len(result.class_names)} names")
+    if MAIN[result.kind] not in [metric.name for metric in result.metrics]:
+        raise ValueError(f"it has no {MAIN[result.kind]}")
+    for metric in result.metrics:
+        ends = (metric.estimate.low, metric.estimate.value, metric.estimate.high)
+        if not 0 <= ends[0] <= ends[1] <= ends[2] <= 1:
+            raise ValueError(f"{metric.name} is {ends[1]} in [{ends[0]}, {ends[2]}]")
+
+
+def _tell(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def find_results(folders: Iterable[Path]) -> list[Found]:
@@ -184,6 +223,8 @@ def find_results(folders: Iterable[Path]) -> list[Found]:
     """
     found: list[Found] = []
     for folder in folders:
+        if not folder.exists():
+            raise Refusal(f"{folder} does not exist: check the path")
         if folder.is_file() and not folder.name.endswith(RESULT_ENDING):
             raise Refusal(f"{folder} is no result: give NAME{RESULT_ENDING}, or the folder it lies in")
         paths = [folder] if folder.is_file() else sorted(folder.rglob(f"*{RESULT_ENDING}"))

@@ -17,6 +17,7 @@ from oddpair.workers import note_done
 
 # What a killed run loses at most, and what one worker does at a time.
 TEXTS_PER_BLOCK = 1024
+_BLOCKS_HERE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +78,8 @@ def embed_texts(texts: Iterable[str], tower: Tower, cache: Path, *, workers: int
     run_jobs(
         _embed_block,
         blocks,
-        workers=1 if tower.device != "cpu" else workers,
+        # A process that starts loads the model first; this one has it.
+        workers=1 if tower.device != "cpu" or len(blocks) <= _BLOCKS_HERE else workers,
         title="embed the prompts",
         unit="texts",
         size=_count,
@@ -125,7 +127,25 @@ def hold_texts(texts: Sequence[str], rows: NDArray[np.float32]) -> EmbeddedTexts
 
 
 def _find(folder: Path) -> list[str]:
-    return [text for path in sorted(folder.glob("*.json")) for text in files.read_json(path)]
+    """List the texts of blocks that are whole; what is left of others is removed, and made again."""
+    found: list[str] = []
+    for path in sorted(folder.glob("*.json")):
+        texts = _whole(path)
+        if texts is None:
+            path.unlink()
+        else:
+            found += texts
+    return found
+
+
+def _whole(names: Path) -> list[str] | None:
+    """Return the texts of a block, or nothing if one of its two files is damaged or does not fit the other."""
+    try:
+        texts, rows = files.read_json(names), files.read_array(names.with_suffix(".npy"))
+    except Refusal:
+        return None
+    fits = isinstance(texts, list) and rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == len(texts)
+    return texts if fits and all(isinstance(text, str) for text in texts) else None
 
 
 def _embed_block(block: _Block) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from oddpair import files
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import closest
 
 CONFIG_FILE = "open_clip_config.json"
 SAFE_WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -52,8 +53,16 @@ def model_folder(model: str, pretrained: str | None) -> Path | None:
         pretrained: What else was given as weights.
 
     Raises:
-        Refusal: If weights were given beside a model that has its own, or the hub's cache does not hold it.
+        Refusal: If weights were given beside a model that has its own, a name is empty, or the hub's cache does not hold it.
     """
+    if not model.removeprefix(LOCAL):
+        raise Refusal(
+            f"the name of the model is empty ('{model}'): give {REFERENCE}, a folder, or an architecture of open_clip"
+        )
+    if pretrained == "":
+        raise Refusal(
+            f"model '{model}' is given empty weights: name a file or a tag, or leave --pretrained out"
+        )
     if model != REFERENCE and not model.startswith((HUB, LOCAL)) and not Path(model).is_dir():
         return None
     if pretrained is not None:
@@ -117,14 +126,6 @@ def weights_file(architecture: str, pretrained: str) -> Path:
     raise Refusal(
         f"{pretrained} is neither a file nor a pretrained tag of {architecture}: check the path of the weights{near}"
     )
-
-
-def closest(name: str, known: Sequence[str]) -> str:
-    """Return a question after the nearest known name, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _hub_folder(model: str) -> Path:

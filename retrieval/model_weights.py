@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import pickle
 import struct
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.preprocess import Preprocess
+from oddpair.retrieval.model_config import require_preprocessing
 
 # What the libraries raise on weights, vocabularies and configurations that are damaged or of another model.
 UNUSABLE = (
@@ -33,6 +32,7 @@ UNUSABLE = (
     zipfile.BadZipFile,
     pickle.UnpicklingError,
 )
+_LONGEST = 160
 # Tables of positions, which open_clip stretches to another length without a word.
 _POSITIONS = {
     "positional_embedding": "text",
@@ -47,11 +47,11 @@ def create_model(name: str, weights: Path, where: str, **options: Any) -> Any:
     Args:
         name: As for ``open_clip.create_model``: an architecture, or ``local-dir:PATH`` for its configuration.
         weights: The file.
-        where: What the weights are loaded into, for messages.
+        where: What says what the weights are loaded into, an architecture or the file of a configuration.
         **options: Of ``open_clip.create_model``.
 
     Raises:
-        Refusal: If the file is damaged, of another model, or would run code.
+        Refusal: If there is no such model or preprocessing, or the file is damaged, of another model, or would run code.
     """
     import open_clip
     from open_clip.factory import load_checkpoint
@@ -63,9 +63,16 @@ def create_model(name: str, weights: Path, where: str, **options: Any) -> Any:
     try:
         with silent_log(), _weights_only():
             model = open_clip.create_model(name, load_weights=False, pretrained_text=False, **options)
+            require_preprocessing(model.visual.preprocess_cfg, where)
+    except UNUSABLE as error:
+        raise Refusal(
+            f"{where} describes no model that open_clip can make ({first_line(error)}): mend it, or install what it asks "
+            "for"
+        ) from error
+    try:
+        with silent_log(), _weights_only():
             _refuse_stretched(model, _read_lengths(weights, is_safe), weights, name)
             load_checkpoint(model, str(weights), strict=True, weights_only=True)
-            _require_preprocessing(model.visual.preprocess_cfg, where)
     except pickle.UnpicklingError as error:
         raise Refusal(
             f"{weights} holds more than weights, or is damaged, and pickle is never run: save the state_dict alone, best "
@@ -77,19 +84,6 @@ def create_model(name: str, weights: Path, where: str, **options: Any) -> Any:
             f"they are of {where}"
         ) from error
     return model
-
-
-def _require_preprocessing(settings: Mapping[str, Any], where: str) -> None:
-    found = Preprocess.from_config(settings)
-    numbers = (*found.mean, *found.std)
-    if (
-        len(found.mean) != 3
-        or len(found.std) != 3
-        or not all(map(math.isfinite, numbers))
-        or min(found.std) <= 0
-        or found.resize_mode not in ("shortest", "longest", "squash")
-    ):
-        raise Refusal(f"{where} has preprocessing that is none ({found.describe()}): mend its preprocess_cfg")
 
 
 def _refuse_script(weights: Path) -> None:
@@ -171,5 +165,8 @@ def silent_log() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the start of what an error of a library says."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    """Return the start of what an error of a library says, up to the end of a word."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return (
+        line if len(line) <= _LONGEST else f"{line[: _LONGEST + 1].rpartition(' ')[0] or line[:_LONGEST]} ..."
+    )

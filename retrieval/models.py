@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.model_code import refuse_code
+from oddpair.retrieval.model_config import read_config
 from oddpair.retrieval.model_origin import Origin, find_origin
 from oddpair.retrieval.model_places import (
     HUB,
     TOKENIZER_FILE,
-    closest,
     is_weights_file,
     model_files,
     model_folder,
@@ -24,6 +24,7 @@ from oddpair.retrieval.model_places import (
 from oddpair.retrieval.model_places import reference_folder as reference_folder
 from oddpair.retrieval.model_traits import ModelTraits, read_traits
 from oddpair.retrieval.model_weights import UNUSABLE, create_model, first_line, silent_log
+from oddpair.retrieval.near_names import closest
 
 if TYPE_CHECKING:
     import torch
@@ -132,11 +133,8 @@ def _load_architecture(architecture: str, pretrained: str | None) -> LoadedModel
 
 def _load_folder(folder: Path, name: str) -> LoadedModel:
     config, weights = model_files(folder)
-    settings = files.read_json(config)
-    if not isinstance(settings, dict) or not isinstance(settings.get("model_cfg"), dict):
-        raise Refusal(f"{config} has no 'model_cfg': give the configuration that open_clip wrote")
-    refuse_code(settings["model_cfg"], folder, str(config))
-    loaded = create_model(f"local-dir:{folder.resolve()}", weights, config.name)
+    refuse_code(read_config(config, weights), folder, str(config))
+    loaded = create_model(f"local-dir:{folder.resolve()}", weights, str(config))
     # open_clip resolves a relative vocabulary against the working directory, so it is given in full.
     own = folder.resolve() / TOKENIZER_FILE
     options = {"bpe_path": str(own)} if own.is_file() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 from oddpair.retrieval.vocabulary_names import BUILT_IN
 from oddpair.splits.built import Built, Check
 from oddpair.splits.inputs import Inputs
@@ -120,7 +120,7 @@ def load_recipe(name: str, changes: Mapping[str, Any]) -> Loaded:
     hints = _hints(KINDS[named].recipe)
     for key in read:
         if key not in hints:
-            raise Refusal(f"{where}: unknown key '{key}'{_suggest(str(key), list(hints))}")
+            raise Refusal(f"{where}: unknown key '{key}'{suggest(str(key), hints)}")
     typed = {key: _typed(value, hints[key], f"{where}: {key}") for key, value in read.items()}
     try:
         recipe = KINDS[named].recipe(**typed)
@@ -201,7 +201,7 @@ def _read_inputs(path: Path, given: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in given.items():
         if key not in GIVEN:
-            raise Refusal(f"{path}: unknown input '{key}'{_suggest(str(key), list(GIVEN))}")
+            raise Refusal(f"{path}: unknown input '{key}'{suggest(str(key), GIVEN)}")
         if key in _NAMED:
             if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
                 raise Refusal(f"{path}: {key} is {value!r}, a path for each name was expected")
@@ -220,11 +220,6 @@ def _read_inputs(path: Path, given: Any) -> dict[str, Any]:
 
 def _resolve(path: Path, given: str) -> str:
     return given if "://" in given else str(path.parent / given)
-
-
-def _suggest(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; use {', '.join(known)}"
 
 
 def _hints(recipe: type[Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from tests.command import files_in, run
 
 from oddpair import files
@@ -108,6 +109,59 @@ def test_every_metric_follows_from_the_records_alone(scored, tmp_path):
     status, told = run("score", changed)
     assert status == 2
     assert "top1 does not follow from its records" in told
+
+
+def test_scores_of_other_weights_are_not_kept_where_the_run_record_is_lost(wds, tmp_path):
+    model, out = shutil.copytree(reference_folder(), tmp_path / "model"), tmp_path / "out"
+    words = ("eval", "--model", model, "--suite", wds, "--out", out, "--workers", 1)
+    run(*words)
+    before = next(out.glob("*/*.result.json")).read_bytes()
+    weights = load_file(model / "open_clip_model.safetensors")
+    weights["text_projection"] = weights["text_projection"].flip(0)
+    save_file(
+        {name: value.contiguous() for name, value in weights.items()}, model / "open_clip_model.safetensors"
+    )
+    next(out.glob("*/run.json")).unlink()
+    assert run(*words)[0] == 0
+    assert next(out.glob("*/*.result.json")).read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("metrics", []),
+        ("hashes", {}),
+        ("cluster", "pair"),
+        ("n_images", None),
+        ("class_keys", ["0"]),
+        ("version", "x"),
+    ],
+)
+def test_a_result_that_was_tampered_with_is_refused_by_every_reader(scored, name, value, tmp_path):
+    out = shutil.copytree(scored[0], tmp_path / "out")
+    (path,) = out.rglob("*.result.json")
+    files.write_json(path, {**files.read_json(path), name: value})
+    for verb in (("score", out), ("results", out), ("power", out)):
+        status, told = run(*verb)
+        assert status == 2
+        assert "is no result of oddpair eval" in told
+
+
+def test_a_block_of_prompts_that_is_damaged_is_embedded_again(scored, wds, tmp_path):
+    out = shutil.copytree(scored[0], tmp_path / "out")
+    for path in [*out.glob("cache/*/texts/*.npy"), *out.rglob("*.result.json")]:
+        path.write_bytes(path.read_bytes()[:80]) if path.suffix == ".npy" else path.unlink()
+    assert run("eval", "--model", "reference", "--suite", wds, "--out", out, "--workers", 1)[0] == 0
+    assert files_in(out) == files_in(scored[0])
+
+
+def test_gaps_are_never_of_two_versions(benchmark, tmp_path):
+    out = tmp_path / "out"
+    words = ("eval", "--model", "reference", "--suite", benchmark, "--out", out, "--workers", 1)
+    run(*words)
+    benchmark.write_text(benchmark.read_text().replace("version: 1", "version: 2"))
+    run(*words, "--task", "all")
+    assert not list(out.glob("*/gaps.json"))
 
 
 def test_records_of_another_run_are_refused(scored, tmp_path):
@@ -247,12 +301,12 @@ def test_a_shared_cache_embeds_nothing_again(benchmark, tmp_path):
     [
         (
             ("--suite", "imagnet"),
-            "no benchmark 'imagnet', and no folder or YAML file of that name: did you mean 'imagenet'",
+            "no benchmark 'imagnet', and no folder or YAML file of that name; did you mean 'imagenet'",
         ),
         (("--suite", "imagenet"), "nothing can be scored: imagenet"),
         (
             ("--suite", "imagenet", "--data", "imgnet=x"),
-            "--data imgnet: the benchmarks have no such name: did you mean",
+            "--data imgnet: the benchmarks have no such name; did you mean",
         ),
         (("--suite", "imagenet", "--data", "x"), "--data x: needed is NAME=FOLDER"),
         (("--suite", "imagenet", "--task", "vall"), "--task vall: the benchmarks have no such name"),

@@ -17,11 +17,6 @@ from oddpair.retrieval.stores import list_folder, store_errors, unreadable
 NUMBERED = re.compile(r"([^\t]+)#\d+\t(.*)")
 
 _LONGEST_CELL = 1 << 24
-# What is telling lies in the first entry, which is seldom longer.
-_HEAD = 1 << 16
-_QUOTED = re.compile(r'"(\w+)"\s*:')
-_OF_CHOICES = {"negative_caption", "true_caption", "caption_options", "caption_0", "question"}
-_OF_CAPTIONS = {"sentences", "annotations", "file_name", "caption", "title"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,15 +187,6 @@ def read_table(path: Path) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def read_lines(path: Path) -> tuple[str, ...]:
-    """Read the lines of a text file without their ends.
-
-    Raises:
-        Refusal: If it cannot be read, or is not UTF-8.
-    """
-    return tuple(line.rstrip("\r") for line in _decode(_read(path), path).split("\n"))
-
-
 def find_annotations(path: Path, endings: Sequence[str]) -> tuple[Path, ...]:
     """Return the file itself or, of a folder, its files of some endings, sorted.
 
@@ -215,32 +201,6 @@ def find_annotations(path: Path, endings: Sequence[str]) -> tuple[Path, ...]:
     if not found:
         raise Refusal(f"{path} holds no file of annotations ({', '.join(endings)}): name the file itself")
     return found
-
-
-def recognise_annotations(path: Path) -> str:
-    """Tell by the beginning of a file what it annotates.
-
-    Args:
-        path: JSON, JSON lines, or a table.
-
-    Returns:
-        ``captions``, ``choices``, or ``""`` where it is neither.
-
-    Raises:
-        Refusal: If it cannot be read.
-    """
-    head = _read(path, _HEAD).decode("utf-8", "replace")
-    if path.suffix.lower() in (".json", ".jsonl"):
-        fields = {*_QUOTED.findall(head)}
-    else:
-        # Captions may hold any word: a table is told by its first line.
-        first = head.split("\n", 1)[0].rstrip("\r")
-        if NUMBERED.fullmatch(first):
-            return "captions"
-        fields = {cell.strip(' "') for cell in re.split("[,\t]", first)}
-    if fields & _OF_CHOICES:
-        return "choices"
-    return "captions" if fields & _OF_CAPTIONS else ""
 
 
 def _as_entry(value: object, where: str, key: str) -> Entry:
@@ -278,9 +238,9 @@ def _decode(data: bytes, path: Path) -> str:
         raise Refusal(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
 
 
-def _read(path: Path, size: int = -1) -> bytes:
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(size).removeprefix(b"\xef\xbb\xbf")
+            return file.read().removeprefix(b"\xef\xbb\xbf")
     except store_errors() as error:
         raise unreadable(str(path), error) from error

@@ -7,7 +7,7 @@ Seen in readers of their authors or of the field: Karpathy's splits, COCO's capt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from oddpair.benchmarks.sets.annotations import (
     as_entries,
     clean,
     read_json,
-    read_lines,
     read_table,
 )
 from oddpair.benchmarks.sets.picture_files import require_inside
-from oddpair.benchmarks.sets.settings import suggest
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
+from oddpair.retrieval.vocabulary_file import read_lines
 
 ENDINGS = (".json", ".csv", ".tsv", ".token")
 DEFAULT_SPLIT = "test"
@@ -77,7 +77,7 @@ def read_captioned(path: Path, split: str | None) -> tuple[Captioned, ...]:
                 "of 'image' and 'caption'"
             )
     else:
-        lines = read_lines(path)
+        lines = read_lines(path, remedy="name a file of captions")
         found = _read_token(path, lines) if NUMBERED.fullmatch(lines[0]) else _read_columns(path)
     if split is not None:
         raise Refusal(f"{path} has no splits: leave out 'split: {split}', or name a file of that split")
@@ -133,7 +133,7 @@ def _read_coco(path: Path, images: tuple[Entry, ...], annotations: list[object])
     )
 
 
-def _read_token(path: Path, lines: tuple[str, ...]) -> tuple[Captioned, ...]:
+def _read_token(path: Path, lines: Sequence[str]) -> tuple[Captioned, ...]:
     entries = [
         Entry(where=f"{path} line {number}", key=str(number), fields={"line": line})
         for number, line in enumerate(lines, 1)

@@ -10,8 +10,8 @@ from oddpair.benchmarks.evaluation_set import EvaluationSet
 from oddpair.benchmarks.sets.class_folders import PICTURES, open_class_folders
 from oddpair.benchmarks.sets.clip_benchmark import COUNT_FILE, open_clip_benchmark
 from oddpair.benchmarks.sets.labelled import open_labelled
-from oddpair.benchmarks.sets.settings import suggest
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 from oddpair.retrieval.stores import list_folder
 
 LAYOUTS = ("clip_benchmark", "class-folders", "corpus", "captions", "choices")
@@ -48,19 +48,19 @@ def open_set(place: SetPlace, root: Path) -> EvaluationSet:
     layout = place.layout or recognise(path)
     match layout:
         case "clip_benchmark":
-            return open_clip_benchmark(path, name=place.name, settings=place.columns)
+            return open_clip_benchmark(path, name=place.name, settings=place.settings)
         case "class-folders":
-            return open_class_folders(path, name=place.name, settings=place.columns)
+            return open_class_folders(path, name=place.name, settings=place.settings)
         case "corpus":
-            return open_labelled(path, name=place.name, settings=place.columns)
+            return open_labelled(path, name=place.name, settings=place.settings)
         case "captions":
             from oddpair.benchmarks.sets.captions import open_captions
 
-            return open_captions(path, name=place.name, settings=place.columns)
+            return open_captions(path, name=place.name, settings=place.settings)
         case "choices":
             from oddpair.benchmarks.sets.choices import open_choices
 
-            return open_choices(path, name=place.name, settings=place.columns)
+            return open_choices(path, name=place.name, settings=place.settings)
     raise Refusal(f"set {place.name}: there is no layout {layout!r}{suggest(layout, LAYOUTS)}")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 
 
 def require_known(settings: Mapping[str, str], known: Sequence[str], *, name: str, layout: str) -> None:
@@ -26,13 +26,3 @@ def require_known(settings: Mapping[str, str], known: Sequence[str], *, name: st
     empty = next((setting for setting, value in settings.items() if not value), None)
     if empty is not None:
         raise Refusal(f"set {name}: its setting {empty!r} is empty: give it a value, or leave it out")
-
-
-def suggest(word: str, known: Sequence[str]) -> str:
-    """Say which of some names was meant, or which there are.
-
-    >>> suggest("splt", ["split"]), suggest("x", ["list", "names"])
-    ("; did you mean 'split'?", ': use list, names')
-    """
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f": use {', '.join(known)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oddpair.errors import Refusal
+from oddpair.retrieval import vocabulary_file
 
 
 def read_lines(path: Path) -> tuple[str, ...]:
@@ -20,15 +21,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
         Refusal: If it cannot be read, is not UTF-8, holds nothing, or has a blank line between others, which is
             more often a slip than a name, and would move all that follow.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise Refusal(f"{path} does not exist: check the path") from error
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read ({error.strerror}): check its permissions") from error
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in vocabulary_file.read_lines(path, remedy="check the path")]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from oddpair.eval.pairs import PairVectors
 from oddpair.eval.scoring.ranking import check_scale, rank_candidates, rank_columns
 from oddpair.eval.scoring.rows import (
     check_dimensions,
@@ -21,6 +20,19 @@ from oddpair.eval.scoring.rows import (
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+PairVectors = Callable[[int], NDArray[Any]] | NDArray[Any]
+
+
+def chance(n_concepts: int) -> float:
+    """Hit rate of blind guessing: the partner is never a candidate for the target.
+
+    >>> chance(5)
+    0.25
+    """
+    if n_concepts < 3:
+        raise ValueError(f"{n_concepts} concepts, the pair metric needs at least 3")
+    return 1 / (n_concepts - 1)
 
 
 def score_pairs(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MODEL = "Folder of a model that oddpair eval wrote, or one result in it."
 _ASKED = "asked"
+# The power is summed over every number of discordant answers, which takes minutes beyond.
+_MOST = 10_000_000
 
 
 def power(
@@ -23,7 +25,9 @@ def power(
         Path | None,
         typer.Argument(metavar="[B]", help="Another, to tell how much two models' answers have in common."),
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Questions, where no model is given.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, max=_MOST, help="Questions, where no model is given.")
+    ] = None,
     accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="Accuracy about which models are told apart, 0 to 1.")
     ] = None,
@@ -95,7 +99,10 @@ def _tell_found(one: Detectable) -> None:
 
 
 def _points(difference: float | None) -> str:
-    return "no difference can be told" if difference is None else f"{100 * difference:.1f} points or more"
+    if difference is None:
+        return "no difference can be told"
+    points = 100 * difference
+    return f"{points:.1f} points or more" if points >= 0.1 else f"{points:.1g} points or more"
 
 
 def _worth(n: int, effect: float) -> str:

@@ -1,15 +1,17 @@
 """A benchmark in YAML becomes what it says, or is refused with the place and the near word."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pyarrow as pa
 import pytest
 
 from oddpair.benchmarks import benchmark_file
+from oddpair.benchmarks.benchmark import CLUSTERS
 from oddpair.benchmarks.benchmark_file import benchmark_of_set, load_benchmark, read_benchmark, shipped
-from oddpair.benchmarks.evaluation_set import EvaluationSet
+from oddpair.benchmarks.evaluation_set import EvaluationSet, Kind
 from oddpair.errors import Refusal
+from oddpair.eval.scoring.metrics import clusters_of
 
 MINE = """
 benchmark: mine
@@ -67,7 +69,7 @@ def test_every_key_becomes_what_it_says(folder):
     tasks = {task.name: task for task in found.tasks}
     assert (found.name, found.version, found.about) == ("mine", 2, "Cats and dogs.")
     photos = found.sets["photos"]
-    assert (photos.layout, photos.path, dict(photos.columns)) == (
+    assert (photos.layout, photos.path, dict(photos.settings)) == (
         "class-folders",
         "photos",
         {"list": "test.txt"},
@@ -109,6 +111,24 @@ def test_every_key_becomes_what_it_says(folder):
     assert axes.baseline["openclip"]["x"] == ("ImageNet 1k",)
 
 
+@pytest.mark.parametrize(("name", "n"), [("benchmark: mine", 60), ("  openai:", 100)])
+def test_a_name_of_the_most_letters_is_one(folder, name, n):
+    key, _, told = name.partition(": ")
+    longest = f"{key}: {n * 'a'}" if told else f"  {n * 'a'}:"
+    found = load(folder, change={name: longest})
+    assert n * "a" in (found.name, *(task.name for task in found.tasks))
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_cluster_that_a_kind_may_name_is_one_that_its_records_have(kind):
+    row = pa.table({"uid": ["b", "a"], "target": [1, 0], "partner": [0, 1]})
+    codes = [clusters_of(row, kind, cluster).tolist() for cluster in CLUSTERS[kind]]
+    assert codes == [[1, 0], [1, 0], [0, 0]][: len(codes)]
+    for other in {"image", "class", "pair"} - set(CLUSTERS[kind]):
+        with pytest.raises(ValueError, match=f"records of {kind} know no cluster '{other}'"):
+            clusters_of(row, kind, other)
+
+
 def test_several_names_of_a_class_use_its_templates_up(folder):
     task = next(task for task in load(folder).tasks if task.name == "spelled")
     assert task.templates == ()
@@ -129,7 +149,7 @@ def test_several_names_of_a_class_use_its_templates_up(folder):
         ("version: 2", "version: 0", "version is 0, a whole number from 1"),
         ("version: 2", "", "'version' is missing"),
         ("about:", "abuot:", "unknown key 'abuot'; did you mean 'about'"),
-        ("benchmark: mine", "benchmark: my bench", "the name 'my bench' may have letters"),
+        ("benchmark: mine", "benchmark: my bench", "the name 'my bench' of a benchmark may have 60 letters"),
         ("benchmark: mine", "benchmark: imagenet", "a benchmark that ships is called imagenet"),
         (
             "layout: class-folders",
@@ -158,11 +178,38 @@ def test_several_names_of_a_class_use_its_templates_up(folder):
             "pairs need one name a class",
         ),
         ("classes: spelled}", "classes: spelled, templates: []}", "templates is empty"),
+        ("cluster: class", "cluster: pair", "kind classification has no cluster 'pair'; use image, class"),
+        ("kind: multilabel,", "kind: multilabel, cluster: class,", "kind multilabel has no cluster 'class'"),
+        (
+            "kind: retrieval,",
+            "kind: retrieval, cluster: pair,",
+            "kind retrieval has no cluster 'pair'; use image",
+        ),
+        ("about: Cats", 'about: "\\ud800" #', "mine.yaml: about holds half a letter ('.ud800')"),
+        ("family: natural, classes", 'family: "\\ud800", classes', "photos: family holds half a letter"),
+        ('["a photo of a {}."', '["\\ud83d\\ude00 {}"', "templates: one holds half a letter ('.ud83d')"),
+        ("names: [cat, dog]", 'names: [cat, "\\udfff"]', "animals: names holds half a letter"),
+        ("all minus cats:", '"\\ud800":', "gaps holds half a letter"),
+        ("benchmark: mine", "benchmark: mi.ne", "the name 'mi.ne' of a benchmark may have 60 letters"),
+        ("benchmark: mine", "benchmark: " + 61 * "a", "of a benchmark may have 60 letters"),
+        ("  texts: {}", f"  {101 * 't'}: {{}}", "may have 100 letters"),
+        ("  openai: {", f"  {101 * 't'}: {{", "may have 100 letters"),
+        ("only: [n02]", "only: []", "cats: only is empty: name at least one"),
+        ("styles: [photo]", "styles: []", "cats: styles is empty: name at least one"),
+        ("second: [cats, own]", "second: [cats, photos]", "'photos' is in first and in second"),
+        ("version: 2", "version: 1000001", "version is 1000001, a whole number from 1 to 1,000,000"),
+        (
+            'one: ["a photo of a {}.", "{}"]',
+            "one: one",
+            "templates: there are no templates 'one'; use openai-imagenet-80, simple, class, or a file",
+        ),
         ("  words: {", "  words: {}\n  wor/ds: {", "'set' is missing|'kind' is missing"),
     ],
 )
 def test_what_is_not_written_as_the_schema_says_is_refused(folder, old, new, message):
-    with pytest.raises(Refusal, match=message.replace("{", r"\{").replace("}", r"\}")) as refusal:
+    with pytest.raises(
+        Refusal, match=message.replace("{", r"\{").replace("}", r"\}").replace("(", r"\(").replace(")", r"\)")
+    ) as refusal:
         load(folder, change={old: new})
     assert "mine.yaml" in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -221,6 +268,10 @@ def test_a_set_of_its_own_words_is_a_benchmark_of_one_task():
     assert (task.set, task.kind, task.classes, task.templates) == ("pets", "classification", None, ("a {}",))
 
 
+def test_a_set_without_templates_is_asked_with_the_simple_one():
+    assert benchmark_of_set(a_set(classes=("cat",)), "x").tasks[0].templates == ("a photo of a {}.",)
+
+
 @pytest.mark.parametrize("kind", ["retrieval", "choice"])
 def test_a_set_of_captions_needs_no_templates(kind):
     assert benchmark_of_set(a_set(kind), "x").tasks[0].kind == kind
@@ -230,7 +281,6 @@ def test_a_set_of_captions_needs_no_templates(kind):
     ("more", "message"),
     [
         ({"templates": ("{}",)}, "pets names no classes"),
-        ({"classes": ("cat",)}, "pets has no templates of prompts: .*templates: simple"),
         ({"classes": ("n01440764",), "templates": ("{}",)}, "by wnids such as n01440764, not by words"),
     ],
 )

@@ -31,7 +31,7 @@ BENCHMARK = Benchmark(
     name="mine",
     version=1,
     about="x",
-    sets={"s": SetPlace(name="s", layout="corpus", path="p", columns={"label": "l"})},
+    sets={"s": SetPlace(name="s", layout="corpus", path="p", settings={"label": "l"})},
     tasks=(TASK, PAIRS, OWN),
     gaps=(Gap(name="g", first=("t",), second=("p",)),),
     robustness=(
@@ -80,7 +80,7 @@ CHANGES = {
     "version": replace(BENCHMARK, version=2),
     "layout": replace(BENCHMARK, sets={"s": replace(BENCHMARK.sets["s"], layout="captions")}),
     "path": replace(BENCHMARK, sets={"s": replace(BENCHMARK.sets["s"], path="q")}),
-    "settings": replace(BENCHMARK, sets={"s": replace(BENCHMARK.sets["s"], columns={"label": "m"})}),
+    "settings": replace(BENCHMARK, sets={"s": replace(BENCHMARK.sets["s"], settings={"label": "m"})}),
     "gap": replace(BENCHMARK, gaps=(Gap(name="g", first=("p",), second=("t",)),)),
     "same_classes": replace(BENCHMARK, robustness=(replace(BENCHMARK.robustness[0], same_classes=False),)),
     "baseline": replace(BENCHMARK, robustness=(replace(BENCHMARK.robustness[0], baseline={}),)),

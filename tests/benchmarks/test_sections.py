@@ -28,6 +28,10 @@ def test_values_of_each_type_are_read(tmp_path):
     )
 
 
+def test_texts_that_need_not_be_distinct_may_be_given_twice(tmp_path):
+    assert read(tmp_path, "a: [x, x]\n").texts("a", distinct=False) == ("x", "x")
+
+
 def test_merged_mappings_may_be_overridden(tmp_path):
     found = read(tmp_path, "a: &a {x: one, y: two}\nb: {<<: *a, y: three}\n")
     assert dict(found.section("b").values) == {"x": "one", "y": "three"}
@@ -63,8 +67,11 @@ def test_what_is_no_plain_mapping_is_refused(tmp_path, text, message):
         (lambda s: s.text("none"), "'none' is missing"),
         (lambda s: s.texts("text"), "text is 'x', a list of texts was expected"),
         (lambda s: s.texts("twice"), "twice names 'x' twice"),
-        (lambda s: s.whole("zero"), "zero is 0, a whole number from 1 was expected"),
+        (lambda s: s.whole("zero"), "zero is 0, a whole number from 1 to 1,000,000 was expected"),
         (lambda s: s.whole("yes"), "yes is True, a whole number from 1"),
+        (lambda s: s.text("half"), r"half holds half a letter \('.ud800'\): write the whole one"),
+        (lambda s: s.texts("halves"), r"halves holds half a letter \('.udfff'\)"),
+        (lambda s: s.section("halved"), "halved holds half a letter"),
         (lambda s: s.flag("number"), "number is 7, true or false was expected"),
         (lambda s: s.section("text"), "text is 'x', names with what each stands for was expected"),
         (lambda s: s.section("numbered"), "numbered has the name 1, a text was expected"),
@@ -74,7 +81,8 @@ def test_what_is_no_plain_mapping_is_refused(tmp_path, text, message):
 def test_another_type_is_refused_with_file_and_place(tmp_path, take, message):
     found = read(
         tmp_path,
-        "text: x\nnumber: 7\nempty: ''\ntwice: [x, x]\nzero: 0\n'yes': true\nnumbered: {1: a}\n",
+        "text: x\nnumber: 7\nempty: ''\ntwice: [x, x]\nzero: 0\n'yes': true\nnumbered: {1: a}\n"
+        'half: "a\\ud800"\nhalves: [a, "\\udfff"]\nhalved: {"\\ud800": a}\n',
     )
     with pytest.raises(Refusal, match=f"x.yaml: {message}"):
         take(found)

@@ -3,6 +3,8 @@
 from oddpair.eval.intervals import Estimate
 from oddpair.eval.results import Metric, TaskResult, name_folder, result_path, write_result
 
+HASHES = ("uids", "questions", "prompts", "classes", "preprocessing", "weights")
+
 
 def write_results(out, accuracies, *, benchmark="toy", n=1000):
     """Write results without records: accuracies by model and task."""
@@ -34,7 +36,7 @@ def write_results(out, accuracies, *, benchmark="toy", n=1000):
                     "damaged": 0,
                 },
                 **{"class_keys": ("a", "b"), "class_names": ("a", "b"), "logit_scale": 100.0, "records": ""},
-                **{"hashes": {"uids": "a1" * 32}, "run": "", "metrics": (metric,)},
+                **{"hashes": dict.fromkeys(HASHES, "a1" * 32), "run": "", "metrics": (metric,)},
             }
             write_result(result_path(out / slug, benchmark, task), TaskResult(**fields))
     return out

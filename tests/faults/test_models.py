@@ -289,7 +289,7 @@ def test_the_configuration_of_another_model_is_refused(
 ) -> None:
     config = {**tiny_models.TINY, part: {**tiny_models.TINY[part], **changes}}
     folder = tiny_models.save_folder(tiny_models.random_state(), tmp_path, SAFE, config)
-    with pytest.raises(Refusal, match="cannot be loaded") as refusal:
+    with pytest.raises(Refusal, match=r"cannot be loaded|open_clip_config\.json") as refusal:
         load_encoder(str(folder))
     assert "\n" not in str(refusal.value)
 
@@ -308,7 +308,7 @@ def test_the_configuration_of_another_model_is_refused(
 )
 def test_preprocessing_that_is_none_is_refused(changes: object, tmp_path: Path) -> None:
     folder = tiny_models.save_folder(tiny_models.random_state(), tmp_path, SAFE, preprocess_cfg=changes)
-    with pytest.raises(Refusal, match=r"has preprocessing that is none|cannot be loaded|is not valid JSON"):
+    with pytest.raises(Refusal, match=r"open_clip_config\.json (has|describes|is not valid JSON)"):
         load_encoder(str(folder))
 
 

@@ -11,6 +11,8 @@ from tests.retrieval import tiny_models
 from oddpair import files
 from oddpair.errors import Refusal
 from oddpair.retrieval.encoder import load_encoder
+from oddpair.retrieval.model_config import read_config
+from oddpair.retrieval.model_weights import first_line
 from oddpair.retrieval.models import identify_model, load_model
 
 
@@ -113,6 +115,111 @@ def test_a_config_that_is_none_is_refused_by_its_name(copied, text):
     (copied / "open_clip_config.json").write_text(text)
     with pytest.raises(Refusal, match=r"open_clip_config.json|open_clip_model.safetensors cannot be loaded"):
         load_model(str(copied))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"vision_cfg": {"width": -8}}, "vision_cfg.width is -8, needed a whole number from 1"),
+        ({"vision_cfg": {"width": "wide"}}, "vision_cfg.width is 'wide', needed a whole number from 1"),
+        ({"vision_cfg": {"layers": [1, 0]}}, r"vision_cfg.layers is \[1, 0\], needed a whole number from 1"),
+        ({"text_cfg": {"width": True}}, "text_cfg.width is True, needed a whole number from 1"),
+        (
+            {"text_cfg": {"width": 10**9}},
+            r"text_cfg asks for 12,\d+,[\d,]+ parameters or more, open_clip_model",
+        ),
+        (
+            {"text_cfg": {"vocab_size": 10**15}},
+            "text_cfg asks for .* open_clip_model.safetensors cannot hold as many",
+        ),
+        ({"vision_cfg": {"image_size": 10**8}}, "vision_cfg asks for .* cannot hold as many: mend its sizes"),
+        ({"embed_dim": 0}, "embed_dim is 0, needed a whole number from 1"),
+        ({"vision_cfg": {"no_such": 1}}, "describes no model that open_clip can make .*no_such"),
+        ({"text_cfg": 3}, "model_cfg has no 'text_cfg'"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_a_fault_of_the_configuration_is_told_as_one_and_not_of_the_weights(tmp_path, changes, told):
+    config = {
+        key: {**value, **changes.get(key, {})}
+        if isinstance(changes.get(key), dict)
+        else changes.get(key, value)
+        for key, value in tiny_models.TINY.items()
+    }
+    folder = tiny_models.save_folder(
+        tiny_models.random_state(), tmp_path, "open_clip_model.safetensors", config
+    )
+    with pytest.raises(Refusal, match=f"open_clip_config.json:? {told}") as refusal:
+        load_model(str(folder))
+    assert "weights" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_configuration_without_a_model_is_told_as_one(tmp_path):
+    folder = tiny_models.save_folder(tiny_models.random_state(), tmp_path, "open_clip_model.safetensors", {})
+    with pytest.raises(Refusal, match=r"open_clip_config\.json has no 'model_cfg'"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "told"),
+    [
+        ({"size": "large"}, "has the size 'large' in preprocess_cfg, needed a number of pixels, or two"),
+        ({"size": 0}, "has the size 0 in"),
+        ({"size": [32, 32, 32]}, "has the size .* needed a number of pixels, or two"),
+        ({"size": [32, None]}, "has the size .* needed a number of pixels, or two"),
+        (
+            {"interpolation": "lanczos"},
+            "has the interpolation 'lanczos', needed one of bicubic, bilinear, random",
+        ),
+        ({"interpolation": 3}, "has the interpolation 3, needed one of"),
+        ([1], r"has the preprocess_cfg \[1\], needed an object"),
+    ],
+)
+def test_preprocessing_that_open_clip_does_not_run_is_refused(tmp_path, preprocessing, told):
+    folder = tiny_models.save_folder(
+        tiny_models.random_state(), tmp_path, "open_clip_model.safetensors", preprocess_cfg=preprocessing
+    )
+    with pytest.raises(Refusal, match=f"open_clip_config.json {told}"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    "preprocessing", [{"size": 32}, {"size": [32, 32]}, {"interpolation": "random"}, None]
+)
+def test_preprocessing_that_open_clip_runs_is_run(tmp_path, preprocessing):
+    folder = tiny_models.save_folder(
+        tiny_models.random_state(), tmp_path, "open_clip_model.safetensors", preprocess_cfg=preprocessing
+    )
+    assert load_model(str(folder)).model.visual.preprocess_cfg["size"] == (32, 32)
+
+
+def test_every_configuration_of_open_clip_is_one(tmp_path):
+    import open_clip
+
+    weights = tmp_path / "weights.safetensors"
+    with weights.open("wb") as file:
+        file.truncate(10**11)
+    for name in open_clip.list_models():
+        config = {"model_cfg": open_clip.get_model_config(name)}
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+        assert read_config(tmp_path / "open_clip_config.json", weights) == config["model_cfg"], name
+
+
+@pytest.mark.parametrize("model", ["", "local-dir:"])
+def test_an_empty_name_is_refused_and_stands_for_no_folder(model, copied, monkeypatch):
+    monkeypatch.chdir(copied)
+    for call in (load_model, identify_model):
+        with pytest.raises(Refusal, match="the name of the model is empty"):
+            call(model)
+    with pytest.raises(Refusal, match="model 'RN50' is given empty weights"):
+        load_model("RN50", "")
+
+
+def test_what_a_library_says_is_quoted_up_to_the_end_of_a_word():
+    said = " ".join(["word"] * 100)
+    assert first_line(ValueError(said)) == " ".join(["word"] * 32) + " ..."
+    assert first_line(ValueError("a" * 200)) == "a" * 160 + " ..."
 
 
 def test_a_damaged_vocabulary_is_refused(copied):

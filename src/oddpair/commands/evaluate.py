@@ -117,16 +117,18 @@ def _evaluate_model(
     run = _begin(folder, record)
     with files.locked(here):
         embed_sets((planned.found for planned in plan.tasks), tower, here, workers=workers)
-    asked, failures = _ask_all(plan, out, here, slug)
+    asked, failures = _ask_all(plan, out, here, slug, weights=files.digest(record["model"]))
     results = {one.planned.name: _finished(one, folder) for one in asked}
     left = [one for one in asked if results[one.planned.name] is None]
     with files.locked(here):
         embed_texts((text for one in left for text in one.texts), tower, here, workers=workers)
+    texts = load_texts(here) if left else None
     for one in left:
+        assert texts is not None
         try:
             # One thread for all sums: last bits then do not depend on the machine's cores.
             with threadpool_limits(limits=1):
-                results[one.planned.name] = _score(one, load_texts(here), report, choice, folder, run)
+                results[one.planned.name] = _score(one, texts, report, choice, folder, run)
         except Refusal as refusal:
             failures[f"{slug}/{one.planned.name}"] = _tell(slug, one.planned, refusal)
     return [result for result in results.values() if result is not None], failures
@@ -149,7 +151,9 @@ class _Asked:
         return folder / f"{self.planned.name}{RECORDS_ENDING}"
 
 
-def _ask_all(plan: Plan, out: Path, cache: Path, slug: str) -> tuple[list[_Asked], dict[str, str]]:
+def _ask_all(
+    plan: Plan, out: Path, cache: Path, slug: str, *, weights: str
+) -> tuple[list[_Asked], dict[str, str]]:
     pictures: dict[int, EmbeddedPictures] = {}
     asked: list[_Asked] = []
     failures: dict[str, str] = {}
@@ -168,6 +172,7 @@ def _ask_all(plan: Plan, out: Path, cache: Path, slug: str) -> tuple[list[_Asked
                 "prompts": files.digest(_prompts(questions)),
                 "classes": files.digest([questions.classes.keys, questions.classes.names]),
                 "preprocessing": files.digest(here.preprocessing),
+                "weights": weights,
             }
             lock_uids(
                 out / LOCKS / f"{benchmark.name}.json",

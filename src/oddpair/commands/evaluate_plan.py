@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from oddpair.benchmarks.evaluation_set import EvaluationSet
 from oddpair.benchmarks.questions import with_templates
 from oddpair.benchmarks.sets.open_set import open_set
 from oddpair.errors import Refusal
+from oddpair.retrieval.near_names import suggest
 from oddpair.splits.manifest import MANIFEST_FILE, read_manifest
 
 _LONGEST_NAME = 50
@@ -186,9 +186,9 @@ def _find_benchmark(
         benchmark = load_benchmark(suite)
         places.setdefault(benchmark.name, path.parent)
         return benchmark
-    near = difflib.get_close_matches(suite, shipped(), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(shipped())}"
-    raise Refusal(f"no benchmark '{suite}', and no folder or YAML file of that name: {hint}")
+    raise Refusal(
+        f"no benchmark '{suite}', and no folder or YAML file of that name{suggest(suite, shipped())}"
+    )
 
 
 def _name_set(folder: Path) -> str:
@@ -228,10 +228,4 @@ def _need_known(places: Mapping[str, Path], benchmarks: Sequence[Benchmark], onl
 def _refuse_strangers(option: str, names: Iterable[str], known: set[str]) -> None:
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean '{near[0]}'?"
-                if near
-                else f"there are {', '.join(sorted(known)[:8]) or 'none'}"
-            )
-            raise Refusal(f"{option} {name}: the benchmarks have no such name: {hint}")
+            raise Refusal(f"{option} {name}: the benchmarks have no such name{suggest(name, sorted(known))}")

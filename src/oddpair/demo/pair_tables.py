@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oddpair.benchmarks.miniature.concepts import CONCEPTS
 from oddpair.demo.numbers import IMPOSSIBLE, show_estimate, show_number
 from oddpair.demo.tabulate import NONE, Results, Table, impossible_table
-from oddpair.eval.pairs import chance
+from oddpair.eval.scoring.pairs import chance
 from oddpair.splits.pairs.unseen_pairs import PairTable
 
 if TYPE_CHECKING:

@@ -1,38 +1,7 @@
-import json
-
 import pytest
 
-from oddpair.benchmarks.sets.annotations import read_entries, recognise_annotations
+from oddpair.benchmarks.sets.annotations import read_entries
 from oddpair.errors import Refusal
-
-KARPATHY = {"images": [{"filename": "a.jpg", "split": "test", "sentences": [{"raw": "a question"}]}]}
-COCO = {
-    "info": {},
-    "images": [{"id": 1, "file_name": "a.jpg"}],
-    "annotations": [{"image_id": 1, "caption": "x"}],
-}
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "told"),
-    [
-        ("dataset_coco.json", json.dumps(KARPATHY), "captions"),
-        ("captions_val2014.json", json.dumps(COCO), "captions"),
-        ("coco_karpathy_test.json", '[{"image": "a.jpg", "caption": ["x"]}]', "captions"),
-        ("results.token", "a.jpg#0\tA question , caption_0 .\n", "captions"),
-        ("captions.csv", "\ufeffimage,caption\na.jpg,question\n", "captions"),
-        ("add_att.json", '{"0": {"filename": "a.jpg", "caption": "x", "negative_caption": "y"}}', "choices"),
-        ("relation.json", '[{"image_path": "a.jpg", "true_caption": "x", "false_caption": "y"}]', "choices"),
-        ("order.json", '[{"image": "a.jpg", "caption_options": ["x", "y"]}]', "choices"),
-        ("examples.jsonl", '{"id": 0, "caption_0": "x", "caption_1": "y", "image_0": "a"}\n', "choices"),
-        ("own.tsv", 'question\timages\t"caption_0"\tcaption_1\r\n', "choices"),
-        ("package.json", '{"name": "question"}', ""),
-        ("empty.csv", "", ""),
-    ],
-)
-def test_a_file_is_recognised_by_its_first_fields_and_never_by_its_captions(tmp_path, file, text, told):
-    (tmp_path / file).write_text(text, encoding="utf-8")
-    assert recognise_annotations(tmp_path / file) == told
 
 
 def test_entries_by_key_keep_their_keys_and_those_of_a_list_are_numbered(tmp_path):

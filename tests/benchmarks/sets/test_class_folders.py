@@ -169,7 +169,7 @@ def test_a_list_that_does_not_fit_the_folders_is_refused(domains, lines, message
 
 
 def test_a_list_that_is_not_there_is_refused(domains):
-    with pytest.raises(Refusal, match=r"real_train\.txt does not exist"):
+    with pytest.raises(Refusal, match=r"real_train\.txt cannot be read \(No such file"):
         opened(domains, list="real_train.txt")
 
 

@@ -11,9 +11,16 @@ from oddpair.retrieval.formats.tars import write_tar
 CHOICE = {"0": {"filename": "1.jpg", "caption": "a", "negative_caption": "b"}}
 KARPATHY = {"images": [{"filename": "1.jpg", "split": "test", "imgid": 0, "sentences": [{"raw": "a dog"}]}]}
 
+ASKING = {"images": [{"filename": "a.jpg", "split": "test", "sentences": [{"raw": "a question"}]}]}
+COCO = {
+    "info": {},
+    "images": [{"id": 1, "file_name": "a.jpg"}],
+    "annotations": [{"image_id": 1, "caption": "x"}],
+}
 
-def place(layout="", path="", **columns):
-    return SetPlace(name="mine", layout=layout, path=path, columns=columns)
+
+def place(layout="", path="", **settings):
+    return SetPlace(name="mine", layout=layout, path=path, settings=settings)
 
 
 def write(root, files):
@@ -106,6 +113,31 @@ def test_what_tells_no_layout_is_refused_with_what_was_found(tmp_path, files, me
         recognise(write(tmp_path, files))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "layout"),
+    [
+        ("dataset_coco.json", json.dumps(ASKING), "captions"),
+        ("captions_val2014.json", json.dumps(COCO), "captions"),
+        ("coco_karpathy_test.json", '[{"image": "a.jpg", "caption": ["x"]}]', "captions"),
+        ("results.token", "a.jpg#0\tA question , caption_0 .\n", "captions"),
+        ("captions.csv", "\ufeffimage,caption\na.jpg,question\n", "captions"),
+        ("add_att.json", '{"0": {"filename": "a.jpg", "caption": "x", "negative_caption": "y"}}', "choices"),
+        ("relation.json", '[{"image_path": "a.jpg", "true_caption": "x", "false_caption": "y"}]', "choices"),
+        ("order.json", '[{"image": "a.jpg", "caption_options": ["x", "y"]}]', "choices"),
+        ("examples.jsonl", '{"id": 0, "caption_0": "x", "caption_1": "y", "image_0": "a"}\n', "choices"),
+        ("own.tsv", 'question\timages\t"caption_0"\tcaption_1\r\n', "choices"),
+    ],
+)
+def test_annotations_are_told_by_their_fields_and_never_by_their_captions(tmp_path, name, text, layout):
+    assert recognise(write(tmp_path, {name: text}) / name) == layout
+
+
+@pytest.mark.parametrize(("name", "text"), [("package.json", '{"name": "question"}'), ("empty.csv", "")])
+def test_a_file_without_such_fields_tells_no_layout(tmp_path, name, text):
+    with pytest.raises(Refusal, match="is a file, which tells no layout"):
+        recognise(write(tmp_path, {name: text}) / name)
+
+
 def test_a_file_that_tells_no_layout_and_nothing_at_all_are_refused(tmp_path):
     write(tmp_path, {"a.txt": "x"})
     with pytest.raises(Refusal, match=r"a\.txt is a file, which tells no layout"):
@@ -143,7 +175,7 @@ def test_the_layouts_of_annotations_are_opened_by_their_own_modules(tmp_path):
     ("layout", "message"),
     [
         ("class_folders", "there is no layout 'class_folders'; did you mean 'class-folders'"),
-        ("wds", "there is no layout 'wds': use clip_benchmark, class-folders, corpus, captions, choices"),
+        ("wds", "there is no layout 'wds'; use clip_benchmark, class-folders, corpus, captions, choices"),
     ],
 )
 def test_an_unknown_layout_is_refused_with_the_near_one(tmp_path, layout, message):

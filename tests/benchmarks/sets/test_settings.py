@@ -9,7 +9,7 @@ def test_known_settings_pass():
 
 
 def test_a_setting_without_a_near_one_is_refused_with_all_that_there_are():
-    with pytest.raises(Refusal, match="set a: layout captions has no setting 'colour': use split, images"):
+    with pytest.raises(Refusal, match="set a: layout captions has no setting 'colour'; use split, images"):
         require_known({"colour": "red"}, ("split", "images"), name="a", layout="captions")
 
 

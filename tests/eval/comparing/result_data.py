@@ -37,7 +37,7 @@ def classified(right, *, target=None, classes=CLASSES, prefix="p"):
     return pa.table(columns, schema=SCHEMAS["classification"])
 
 
-def write_task(folder, model, task, table, *, cluster="image", classes=CLASSES, version=1, prompts="0"):
+def write_task(folder, model, task, table, *, cluster="image", classes=CLASSES, version=1, prompts="0" * 64):
     """Write a task's result and records into the folder of a model, and return that folder."""
     here = folder / name_folder(model, None)
     path = result_path(here, "world", task)
@@ -59,7 +59,12 @@ def write_task(folder, model, task, table, *, cluster="image", classes=CLASSES, 
         class_keys=classes,
         class_names=classes,
         logit_scale=100.0,
-        hashes={"uids": "0", "prompts": prompts, "classes": files.digest(classes), "preprocessing": "0"},
+        hashes={
+            **dict.fromkeys(("uids", "questions", "weights"), "0" * 64),
+            "prompts": prompts,
+            "classes": files.digest(classes),
+            "preprocessing": "0" * 64,
+        },
         records=files.sha256(records),
         run="0",
         metrics=(Metric(name="top1", estimate=estimate, chance=0.25, interval="Clopper-Pearson"),),
