@@ -149,6 +149,26 @@ def widen_confidence(confidence: float, n_clusters: int) -> float:
     return min(float(2 * ndtr(reach) - 1), float(np.nextafter(1, 0)))
 
 
+def effective_number(sizes: ArrayLike) -> int:
+    """Return how many clusters of one size tell as much as clusters of these sizes: their number, or fewer.
+
+    Bounds of a proportion count trials of equal weight; of the share of questions in clusters of unequal sizes they are
+    bounds for this many. Rounded down, 1 or more.
+
+    Args:
+        sizes: Questions of each cluster or their weight, 0 or more and not all 0, shape ``(n_clusters,)``.
+
+    References:
+        Kish, Survey Sampling, 1965, section 11.7.
+
+    >>> effective_number([5, 5, 5]), effective_number([98, 1, 1])
+    (3, 1)
+    """
+    weights = np.asarray(sizes, dtype=np.float64)
+    # Weights such as thirds may miss a whole number by their last bits.
+    return max(int(weights.sum() ** 2 / (weights @ weights) + 1e-9), 1)
+
+
 def cluster_bootstrap(
     statistic: Callable[[FloatArray], FloatArray],
     n_clusters: int,

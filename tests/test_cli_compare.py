@@ -80,7 +80,7 @@ def test_models_that_chose_among_other_classes_or_words_are_told_of(tmp_path):
     records = classified([1, 0, 1, 1])
     a = write_task(tmp_path, "a", "natural", records)
     b = write_task(tmp_path, "b", "natural", records, classes=(*CLASSES, "gnu"))
-    c = write_task(tmp_path, "c", "natural", records, prompts="1", version=2)
+    c = write_task(tmp_path, "c", "natural", records, prompts="1" * 64, version=2)
     text = run("compare", a, b, stream="stdout")[1]
     assert "warning: world.natural: the models chose among other classes (4 and 5)" in text
     text = run("compare", a, c, stream="stdout")[1]
@@ -105,7 +105,7 @@ def test_what_cannot_be_compared_is_refused(place, tmp_path):
     code, line = run("compare", place, good)
     assert (code, "holds 2 models (bad-" in line) == (2, True)
     code, line = run("compare", tmp_path / "nothing", good)
-    assert (code, "holds no result" in line) == (2, True)
+    assert (code, "does not exist" in line) == (2, True)
     by_class = write_task(tmp_path / "3", "other", "natural", classified([1]), cluster="class")
     code, line = run("compare", good, by_class)
     assert (code, "is classification by image for one model and classification by class" in line) == (2, True)
@@ -121,6 +121,14 @@ def test_the_power_of_a_number_of_samples_is_told():
         "A difference counts as told where a test at level 0.05 shows it in 80% of such test sets.",
     ]
     assert "--discordant, or a second model, would say" in run("power", "--samples", 10, "--accuracy", 0.5)[1]
+
+
+def test_a_small_difference_is_told_in_digits_that_are_not_zero():
+    text = run("power", "--samples", 1_000_000, "--accuracy", 0.6, "--discordant", 0.1, stream="stdout")[1]
+    assert "10.0% discordant: 0.09 points or more" in text
+    assert "accuracy about 60.0%: 0.2 points or more" in text
+    code, line = run("power", "--samples", 10_000_001, "--accuracy", 0.6)
+    assert (code, "--samples" in line) == (2, True)
 
 
 def test_the_power_of_results_is_told_by_task(place):

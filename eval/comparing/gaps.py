@@ -8,10 +8,12 @@ import numpy as np
 
 from oddpair.eval.comparing.answers import Answers, make_seed
 from oddpair.eval.comparing.draws import code_clusters, draw_means
-from oddpair.eval.intervals import Estimate, percentile_interval, widen_confidence
+from oddpair.eval.intervals import Estimate, effective_number, percentile_interval, widen_confidence
 from oddpair.retrieval.proportion import clopper_pearson
 
 POINTS = 100.0
+# Means of as many terms differ by their last bits alone.
+ALIKE = 1e-12
 
 
 def gap_of(
@@ -24,8 +26,9 @@ def gap_of(
     all, some or none of them. The draws follow from the questions, and are the same for all models.
 
     Where a task's answers are all right, or all wrong, nothing tells how they vary: the end on which the truth may lie
-    moves out by Clopper and Pearson's bound of as many trials as the task has clusters. A task of a single cluster
-    leaves the interval open, -100 to 100.
+    moves out by Clopper and Pearson's bound of as many trials as the task's clusters are worth. Where all clusters that
+    tasks share show the same gap nothing tells how it varies, and both ends move out by the bound of no odd cluster, in
+    the task whose clusters are worth least. A task of a single cluster leaves the interval open, -100 to 100.
 
     Args:
         first: Tasks in distribution, or seen.
@@ -44,8 +47,9 @@ def gap_of(
 
     >>> right = Answers(questions=["a", "b", "c"], clusters=["cat", "dog", "elk"], credit=np.array([1.0, 1.0, 0.5]))
     >>> wrong = Answers(questions=["d", "e", "f"], clusters=["cat", "dog", "elk"], credit=np.array([0.5, 0.5, 0.0]))
-    >>> gap_of([right], [wrong])
-    Estimate(value=50.0, low=50.0, high=50.0, n=6, what='gap')
+    >>> gap = gap_of([right], [wrong])  # each class shows 50, but of three classes: 100 * (1 - 0.025 ** (1 / 3)) = 70.8
+    >>> gap.value, round(gap.low, 1), gap.high, gap.n
+    (50.0, -20.8, 100.0, 6)
     """
     if not first or not second:
         raise ValueError(f"{what}: {len(first)} and {len(second)} tasks, a gap needs 1 or more on each side")
@@ -58,17 +62,26 @@ def gap_of(
     value = float(share @ [credit.mean() for credit in credits])
     if fewest < 2:
         return Estimate(value=POINTS * value, low=-POINTS, high=POINTS, n=n, what=what)
+    samples = draw_means(credits, codes, n_clusters, make_seed(sides)) @ share
     found = percentile_interval(
         value,
-        draw_means(credits, codes, n_clusters, make_seed(sides)) @ share,
+        samples,
         n=n,
         what=what,
         confidence=widen_confidence(confidence, fewest),
     )
     low, high = found.low, found.high
-    for weight, credit, code in zip(share, credits, codes, strict=True):
-        if np.ptp(credit) == 0 and credit[0] in (0, 1):
-            reach = weight * clopper_pearson(0, len(np.unique(code)), (1 + confidence) / 2, "upper")
+    bounds = [
+        clopper_pearson(0, effective_number(np.bincount(code)), (1 + confidence) / 2, "upper")
+        for code in codes
+    ]
+    settled = [np.ptp(credit) == 0 and credit[0] in (0, 1) for credit in credits]
+    shown = samples[np.isfinite(samples)]
+    if not all(settled) and len(shown) and np.ptp(shown) < ALIKE:
+        low, high = low - max(bounds), high + max(bounds)
+    for weight, credit, bound, is_settled in zip(share, credits, bounds, settled, strict=True):
+        if is_settled:
+            reach = weight * bound
             inward = reach if credit[0] == 0 else -reach
             low, high = low + min(inward, 0.0), high + max(inward, 0.0)
     return Estimate(

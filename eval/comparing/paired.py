@@ -11,9 +11,15 @@ import pyarrow as pa
 from oddpair.benchmarks.evaluation_set import Kind
 from oddpair.eval.comparing.answers import Answers, align, answers_of, make_seed
 from oddpair.eval.comparing.draws import code_clusters, draw_means
-from oddpair.eval.comparing.gaps import POINTS
+from oddpair.eval.comparing.gaps import ALIKE, POINTS
 from oddpair.eval.comparing.sign_test import adjust_holm, flip_signs
-from oddpair.eval.intervals import Estimate, FloatArray, percentile_interval, widen_confidence
+from oddpair.eval.intervals import (
+    Estimate,
+    FloatArray,
+    effective_number,
+    percentile_interval,
+    widen_confidence,
+)
 from oddpair.retrieval.proportion import clopper_pearson
 from oddpair.retrieval.unit_rows import IntArray
 
@@ -55,7 +61,8 @@ def compare_answers(a: Answers, b: Answers, *, task: str = "task", confidence: f
 
     Intervals come from whole clusters drawn for both models together, so that what a question has of difficulty
     cancels. Where the models earned alike for every question nothing tells how they differ, and the intervals reach as
-    far as Clopper and Pearson's bound of no discordant cluster. Of a single cluster they hold everything.
+    far as Clopper and Pearson's bound of no discordant cluster in as many as these are worth. Of a single cluster they
+    hold everything.
 
     Args:
         a: Answers of the first model.
@@ -138,8 +145,10 @@ def _estimate(
     if n_clusters > 1:
         drawn = draw_means([first, second], [codes, codes], n_clusters, seed)
         wide = widen_confidence(confidence, n_clusters)
-    alike = np.ptp(first - second) == 0
-    reach = clopper_pearson(0, n_clusters, (1 + confidence) / 2, "upper") if alike else 0.0
+    reach = 0.0
+    if np.ptp(first - second) < ALIKE:
+        worth = effective_number(np.bincount(codes))
+        reach = clopper_pearson(0, worth, (1 + confidence) / 2, "upper")
     found = percentile_interval(
         over - under,
         drawn[:, 0] - drawn[:, 1],

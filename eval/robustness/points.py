@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from oddpair.benchmarks.benchmark import RobustnessAxes
 from oddpair.errors import Refusal
-from oddpair.eval.comparing.answers import read_answers
+from oddpair.eval.comparing.answers import make_seed, read_answers
+from oddpair.eval.comparing.draws import code_clusters, draw_means
 from oddpair.eval.intervals import FloatArray
 from oddpair.eval.results import Found
-from oddpair.eval.robustness.lines import N_DRAWS, keep_finite
+from oddpair.eval.robustness.lines import keep_finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,9 @@ class Point:
         y: Likewise out of distribution.
         n_x: Test images on x.
         n_y: Test images on y.
-        x_draws: x on resampled images, shape ``(n_draws,)``; ``None`` where records were not read.
-        y_draws: Likewise.
+        x_draws: x on resampled images, shape ``(n_draws,)``; ``None`` where records were not read, or a task has so few
+            clusters that a draw may show nothing of it.
+        y_draws: y on the same.
     """
 
     name: str
@@ -58,7 +59,8 @@ def find_points(
     """Place models on the axes of a benchmark.
 
     The accuracy on an axis is the plain mean over its tasks; a mean of 0 or 1 is moved by half an image.
-    Draws resample each task's clusters, tasks independently of one another.
+    Draws take whole clusters (classes, pairs, pictures), for all tasks of both axes together: what tasks share moves x
+    and y alike, and what they do not share moves each on its own.
 
     Args:
         found: Results.
@@ -96,41 +98,19 @@ def find_points(
     )
 
 
-def draw_accuracy(hits: FloatArray, clusters: ArrayLike, rng: np.random.Generator) -> FloatArray:
-    """Return an accuracy on resampled images, clusters being drawn whole with replacement.
-
-    Clusters of equal size and success are one kind, and how often each kind is drawn is one draw of a
-    multinomial: the same distribution as drawing clusters one by one, in a fraction of the time.
-
-    Args:
-        hits: Credit of each image, 0 to 1, shape ``(n,)``.
-        clusters: Name of what each image goes alike with, shape ``(n,)``.
-        rng: Source of the draws.
-
-    Returns:
-        Shape ``(n_draws,)``.
-    """
-    codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    totals = np.stack([np.bincount(codes, weights=hits), np.bincount(codes)], axis=1)
-    kinds, counts = np.unique(totals, axis=0, return_counts=True)
-    n_clusters = int(counts.sum())
-    drawn = rng.multinomial(n_clusters, counts / n_clusters, size=N_DRAWS) @ kinds
-    shares: FloatArray = drawn[:, 0] / drawn[:, 1]
-    return shares
-
-
 def _point(name: str, tasks: dict[str, Found], axes: RobustnessAxes, *, with_draws: bool) -> Point:
     on_x, on_y = [tasks[task] for task in axes.x], [tasks[task] for task in axes.y]
     (x, n_x), (y, n_y) = _mean(on_x), _mean(on_y)
     with_draws = with_draws and all(one.record_path.is_file() for one in (*on_x, *on_y))
+    drawn = _draws(on_x, on_y) if with_draws else None
     return Point(
         name=name,
         x=x,
         y=y,
         n_x=n_x,
         n_y=n_y,
-        x_draws=_draws(on_x) if with_draws else None,
-        y_draws=_draws(on_y) if with_draws else None,
+        x_draws=None if drawn is None else drawn[0],
+        y_draws=None if drawn is None else drawn[1],
     )
 
 
@@ -139,14 +119,17 @@ def _mean(found: Sequence[Found]) -> tuple[float, int]:
     return float(keep_finite(np.mean([one.result.main.estimate.value for one in found]), n)), n
 
 
-def _draws(found: Sequence[Found]) -> FloatArray:
-    drawn = [_draw_task(one) for one in found]
-    n = sum(one.result.n_images for one in found)
-    return keep_finite(np.mean(drawn, axis=0), n)
-
-
-def _draw_task(found: Found) -> FloatArray:
-    answers = read_answers(found)
-    # Of what was scored and not of the model: the same images give the same draws.
-    seed = int(found.result.hashes["uids"][:16], 16)
-    return draw_accuracy(answers.credit, answers.clusters, np.random.default_rng(seed))
+def _draws(on_x: Sequence[Found], on_y: Sequence[Found]) -> tuple[FloatArray, FloatArray] | None:
+    sides = [read_answers(one) for one in (*on_x, *on_y)]
+    codes, n_clusters = code_clusters(sides)
+    if min(len(np.unique(code)) for code in codes) < 2:
+        return None
+    # The seed is of what was asked and not of the model: the same images give the same draws.
+    drawn = draw_means([side.credit for side in sides], codes, n_clusters, make_seed(sides))
+    if np.isnan(drawn).any():
+        return None
+    (_, n_x), (_, n_y) = _mean(on_x), _mean(on_y)
+    return (
+        keep_finite(drawn[:, : len(on_x)].mean(axis=1), n_x),
+        keep_finite(drawn[:, len(on_x) :].mean(axis=1), n_y),
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oddpair.eval.intervals import Estimate
-from oddpair.eval.scoring.spread import CENTRED, EXACT_CLUSTERS, OPEN, centred_interval, draw
+from oddpair.eval.intervals import Estimate, effective_number
+from oddpair.eval.scoring.spread import BINNED, EXACT_CLUSTERS, OPEN, centred_interval, draw
 from oddpair.retrieval.proportion import clopper_pearson
 
 FloatArray = NDArray[np.float64]
@@ -20,8 +20,11 @@ def calibration_error(
 ) -> tuple[Estimate, str]:
     """Expected calibration error: the mean over answers of how far their bin's accuracy lies from its confidence.
 
-    There are 15 bins of equal width, closed above. Where draws show no spread, as where every answer is right and sure,
-    the ends lie as far off as Clopper and Pearson's bound of no failure in as many trials as there are clusters.
+    There are 15 bins of equal width, closed above. A bin of few answers lies off its confidence by luck: a model that is
+    perfectly calibrated scores above 0, the more so the fewer answers there are, and errors compare only over as many.
+    The interval is of this binned error of as many answers, not of the error that endless answers would show, which
+    may lie below it. Where draws show no spread, as where every answer is right and sure, the ends lie as far off as
+    Clopper and Pearson's bound of no failure in as many trials as the clusters are worth.
 
     Args:
         confidence: Probability that the model gives to its first class, 0 to 1, shape ``(n,)``.
@@ -33,7 +36,8 @@ def calibration_error(
         The error, 0 to 1, whose support is the answers, and the name of the interval.
 
     References:
-        Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599.
+        Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599. Bias: Roelofs et al., Mitigating Bias in
+        Calibration Error Estimation, arXiv:2012.08668.
 
     >>> error, _ = calibration_error(np.array([0.9, 0.9]), np.array([1.0, 0.0]), np.arange(2), seed=0)
     >>> round(error.value, 3)
@@ -52,12 +56,12 @@ def calibration_error(
         return errors
 
     value = float(error_of(np.ones((1, n_clusters)))[0])
-    what = "expected calibration error"
+    what = f"expected calibration error in {BINS} bins"
     if n_clusters == 1:
         return Estimate(value=value, low=0.0, high=1.0, n=n, what=what), OPEN
     samples = draw(error_of, n_clusters, seed)
     if np.ptp(samples) == 0:
-        reach = clopper_pearson(0, n_clusters, 0.975, "upper")
+        reach = clopper_pearson(0, effective_number(sizes), 0.975, "upper")
         low, high = max(value - reach, 0.0), min(value + reach, 1.0)
         return Estimate(value=value, low=low, high=high, n=n, what=what), EXACT_CLUSTERS
-    return centred_interval(value, samples, n=n, what=what), CENTRED
+    return centred_interval(value, samples, n=n, what=what), BINNED

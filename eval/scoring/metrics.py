@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from oddpair.benchmarks.benchmark import CLUSTERS
 from oddpair.benchmarks.evaluation_set import Kind
 from oddpair.errors import Refusal
 from oddpair.eval.results import Metric
@@ -100,14 +101,14 @@ def clusters_of(table: pa.Table, kind: Kind, cluster: str) -> IntArray:
     Raises:
         ValueError: If the kind's records know no such cluster.
     """
+    if cluster not in CLUSTERS[kind]:
+        raise ValueError(f"records of {kind} know no cluster {cluster!r}, only {', '.join(CLUSTERS[kind])}")
     if cluster == "image":
         return code_clusters([table["uid"].to_numpy(zero_copy_only=False).astype(str)])
-    if cluster == "class" and kind in ("classification", "pairs"):
+    if cluster == "class":
         return code_clusters([table["target"].to_numpy()])
-    if cluster == "pair" and kind == "pairs":
-        both = np.sort(np.stack([table["target"].to_numpy(), table["partner"].to_numpy()]), axis=0)
-        return code_clusters(list(both))
-    raise ValueError(f"records of {kind} know no cluster {cluster!r}")
+    both = np.sort(np.stack([table["target"].to_numpy(), table["partner"].to_numpy()]), axis=0)
+    return code_clusters(list(both))
 
 
 def _measure_classes(
@@ -133,6 +134,7 @@ def _measure_classes(
     guess = _average(np.bincount(target, weights=1 / candidates)[present] / np.bincount(target)[present])
     metrics.append(Metric(name="mean_per_class", estimate=estimate, chance=guess, interval=interval))
     estimate, interval = calibration_error(_confidence(table, logit_scale), first, codes, seed=seed)
+    # Guessing is not what it is read against: a calibrated model's own error is, which differs from model to model.
     metrics.append(Metric(name="calibration_error", estimate=estimate, chance=None, interval=interval))
     return tuple(metrics)
 

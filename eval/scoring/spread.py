@@ -6,9 +6,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from oddpair.eval.intervals import Estimate, percentile_interval, resample, widen_confidence
-from oddpair.retrieval.proportion import clopper_pearson_interval
+from oddpair.eval.intervals import (
+    Estimate,
+    effective_number,
+    percentile_interval,
+    resample,
+    widen_confidence,
+)
+from oddpair.retrieval.proportion import clopper_pearson, clopper_pearson_interval
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -18,8 +25,9 @@ EXACT = "Clopper-Pearson"
 # Where every cluster earned all or nothing draws show no spread, and of one cluster there is none to draw.
 EXACT_CLUSTERS = "Clopper-Pearson over clusters"
 BOOTSTRAP = "cluster bootstrap"
-STRATIFIED = "bootstrap within classes"
+STRATIFIED = "Student's t of the variance within classes"
 CENTRED = "cluster bootstrap, its bias taken out"
+BINNED = "cluster bootstrap of the error in 15 bins of as many answers, centred"
 OPEN = "everything, as a single cluster shows no spread"
 
 
@@ -28,7 +36,7 @@ def estimate_mean(credit: FloatArray, codes: IntArray, *, seed: int, what: str) 
 
     Where each cluster is one question the interval is Clopper and Pearson's, of whole answers: parts of an answer are
     dropped below and filled up above. Else clusters are drawn whole. Where all earned 1, or all 0, draws show no spread
-    and the interval is Clopper and Pearson's of as many trials as there are clusters, the wider one.
+    and the interval is Clopper and Pearson's of as many trials as the clusters are worth, the wider one.
 
     Args:
         credit: From 0 to 1, shape ``(n,)``.
@@ -46,7 +54,8 @@ def estimate_mean(credit: FloatArray, codes: IntArray, *, seed: int, what: str) 
         low, high = clopper_pearson_interval(min(round(float(credit.sum()), 9), n), n)
         return Estimate(value=value, low=min(low, value), high=max(high, value), n=n, what=what), EXACT
     if n_clusters == 1 or (np.ptp(credit) == 0 and credit[0] in (0, 1)):
-        low, high = clopper_pearson_interval(value * n_clusters, n_clusters)
+        trials = effective_number(np.bincount(codes))
+        low, high = clopper_pearson_interval(value * trials, trials)
         return Estimate(
             value=value, low=min(low, value), high=max(high, value), n=n, what=what
         ), EXACT_CLUSTERS
@@ -60,16 +69,24 @@ def estimate_mean_of_classes(
 ) -> tuple[Estimate, str]:
     """Mean over classes of the mean credit in each; classes without a question do not count.
 
+    Without clusters the interval is Student's t of the variance within classes, with Satterthwaite's degrees of freedom.
+    Classes of one question show none: they vary about their common mean, and no less than all questions do, which is
+    too much rather than too little. It is no narrower than where no class shows a spread: Clopper and Pearson's bound of
+    no odd answer in as many as these are worth. Its ends stay within 0 and 1.
+
     Args:
         credit: From 0 to 1, shape ``(n,)``.
         classes: Class of each, shape ``(n,)``.
-        codes: Cluster of each, drawn whole; ``None`` draws questions within each class, as many as it has. A class
+        codes: Cluster of each, drawn whole; ``None`` takes questions as independent. A class
             counts as often as it is drawn where it lies whole in a cluster, else once where any of it is drawn.
         seed: Of the draws.
         what: What is estimated.
 
     Returns:
         The mean, whose support is the questions, and the name of the interval.
+
+    References:
+        Cochran, Sampling Techniques, 3rd ed., 1977, sections 5.4 (degrees of freedom) and 5A.12 (strata of one).
     """
     present, at_first, places = np.unique(classes, return_index=True, return_inverse=True)
     sizes = np.bincount(places)
@@ -79,14 +96,16 @@ def estimate_mean_of_classes(
     means = np.bincount(places, weights=credit) / sizes
     value, n = float(means.mean()), len(credit)
     if np.ptp(credit) == 0 and credit[0] in (0, 1):
-        trials = n if codes is None else int(codes.max()) + 1
+        alone = np.arange(n) if codes is None else codes
+        trials = effective_number(np.bincount(alone, weights=1 / sizes[places]))
         low, high = clopper_pearson_interval(value * trials, trials)
         return Estimate(
             value=value, low=low, high=high, n=n, what=what
         ), EXACT if codes is None else EXACT_CLUSTERS
     if codes is None:
-        drawn = _draw_within(credit, places, seed)
-        return percentile_interval(value, drawn, n=n, what=what), STRATIFIED
+        reach = _reach_within(credit, places)
+        low, high = max(value - reach, 0.0), min(value + reach, 1.0)
+        return Estimate(value=value, low=low, high=high, n=n, what=what), STRATIFIED
     n_clusters = int(codes.max()) + 1
     if n_clusters == 1:
         return Estimate(value=value, low=0.0, high=1.0, n=n, what=what), OPEN
@@ -162,16 +181,26 @@ def _of_clusters(value: float, samples: FloatArray, n_clusters: int, *, n: int, 
     return percentile_interval(value, samples, n=n, what=what, confidence=confidence)
 
 
-def _draw_within(credit: FloatArray, places: IntArray, seed: int) -> FloatArray:
-    """Draw the questions of each class: how often each value of credit comes is a multinomial."""
-    rng = np.random.default_rng(seed)
-    means = np.zeros(DRAWS)
-    order = np.argsort(places, kind="stable")
-    groups = np.split(credit[order], np.cumsum(np.bincount(places))[:-1])
-    for group in groups:
-        values, counts = np.unique(group, return_counts=True)
-        means += rng.multinomial(len(group), counts / len(group), size=DRAWS) @ values / len(group)
-    return means / len(groups)
+def _reach_within(credit: FloatArray, places: IntArray) -> float:
+    sizes = np.bincount(places)
+    gaps = credit - (np.bincount(places, weights=credit) / sizes)[places]
+    within = np.bincount(places, weights=gaps**2) / np.maximum(sizes - 1, 1)
+    free = (sizes - 1).astype(np.float64)
+    single = sizes == 1
+    if single.any():
+        own = credit[single[places]]
+        spreads = [(float(each.var(ddof=1)), len(each) - 1) for each in (own, credit) if len(each) > 1]
+        within[single], known = max(spreads)
+        # They share one variance, known with as many degrees of freedom in all.
+        free[single] = known / len(own)
+    parts = within / sizes
+    worth = effective_number(1 / sizes[places])
+    least = clopper_pearson(0, worth, 0.975, "upper")
+    total = float(parts.sum())
+    if total == 0:
+        return least
+    degrees = total**2 / float((parts**2 / free).sum())
+    return max(float(stdtrit(degrees, 0.975)) * float(np.sqrt(total)) / len(sizes), least)
 
 
 def _mean_drawn(

@@ -35,11 +35,30 @@ def test_a_gap_is_the_mean_over_tasks_minus_the_mean_over_tasks_in_points():
 
 def test_what_both_sides_share_cancels_and_what_they_do_not_share_does_not():
     difficulty = np.random.default_rng(0).random(40)
-    first, second = answers(0.5 + difficulty / 2, range(40), "1-"), answers(difficulty / 2, range(40), "2-")
+    own = np.linspace(0, 0.02, 40)
+    first, second = (
+        answers(0.5 + difficulty / 2, range(40), "1-"),
+        answers(difficulty / 2 + own, range(40), "2-"),
+    )
     paired, unpaired = gap_of([first], [second]), gap_of([alone(first)], [alone(second)])
-    assert (paired.value, paired.low, paired.high) == pytest.approx((50, 50, 50))
+    assert paired.value == pytest.approx(49)
     assert unpaired.value == paired.value
+    assert 0 < paired.high - paired.low < 1
     assert unpaired.high - unpaired.low > 10
+
+
+def test_a_gap_that_all_clusters_share_is_as_wide_as_no_odd_cluster_allows():
+    thirds = np.arange(40) / 120
+    gap = gap_of([answers(thirds + 1 / 3, range(40), "1-")], [answers(thirds, range(40), "2-")])
+    reach = 100 * clopper_pearson(0, 40, 0.975, "upper")
+    assert (gap.value, gap.low, gap.high) == pytest.approx((100 / 3, 100 / 3 - reach, 100 / 3 + reach))
+
+
+def test_the_same_credit_on_both_sides_does_not_claim_that_there_is_no_gap():
+    credit = [1, 0, 1, 1, 0]
+    gap = gap_of([answers(credit, "abcde", "1-")], [answers(credit, "abcde", "2-")])
+    reach = 100 * clopper_pearson(0, 5, 0.975, "upper")
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0, -reach, reach))
 
 
 MEANS = {"natural": 0.6, "rendition": 0.4}

@@ -100,5 +100,5 @@ def test_a_table_that_is_none_is_refused(tmp_path, text, axes, message):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="holds no result"):
+    with pytest.raises(Refusal, match="does not exist"):
         read_baseline(tmp_path / "nowhere", AXES, benchmark="imagenet")

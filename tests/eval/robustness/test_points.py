@@ -7,7 +7,7 @@ from oddpair.errors import Refusal
 from oddpair.eval.comparing.answers import Answers
 from oddpair.eval.results import find_results
 from oddpair.eval.robustness import points
-from oddpair.eval.robustness.points import draw_accuracy, find_points
+from oddpair.eval.robustness.points import find_points
 
 AXES = RobustnessAxes(name="natural", x=("val",), y=("a", "sketch"), same_classes=False)
 
@@ -41,21 +41,6 @@ def test_two_results_of_one_model_for_a_task_are_refused(tmp_path):
         find_points(find_results([tmp_path]), "toy", AXES)
 
 
-def test_draws_have_the_mean_and_the_spread_of_clusters_drawn_one_by_one():
-    rng = np.random.default_rng(0)
-    clusters = np.repeat(np.arange(60), rng.integers(1, 8, 60))
-    hits = (rng.random(len(clusters)) < rng.random(60)[clusters]).astype(np.float64)
-    found = draw_accuracy(hits, clusters, np.random.default_rng(1))
-    slow = []
-    for _ in range(2000):
-        drawn = rng.integers(60, size=60)
-        rows = [np.flatnonzero(clusters == one) for one in drawn]
-        slow.append(hits[np.concatenate(rows)].mean())
-    assert found.shape == (2000,)
-    assert found.mean() == pytest.approx(np.mean(slow), abs=0.005)
-    assert found.std() == pytest.approx(np.std(slow), rel=0.08)
-
-
 def test_records_give_draws_that_the_same_images_share(tmp_path, monkeypatch):
     hits = {"one": 0.7, "two": 0.4}
     write_results(
@@ -67,7 +52,7 @@ def test_records_give_draws_that_the_same_images_share(tmp_path, monkeypatch):
 
     def read_answers(one):
         hits = np.arange(1000) < 1000 * one.result.main.estimate.value
-        names = [str(number) for number in range(1000)]
+        names = [f"{one.result.task}-{number}" for number in range(1000)]
         return Answers(questions=names, clusters=names, credit=hits.astype(np.float64))
 
     monkeypatch.setattr(points, "read_answers", read_answers)
@@ -81,3 +66,47 @@ def test_records_give_draws_that_the_same_images_share(tmp_path, monkeypatch):
     again = find_points(found, "toy", AXES).points[0]
     assert again.x_draws is not None
     assert (again.x_draws == first.x_draws).all()
+
+
+def place(tmp_path, monkeypatch, credit, clusters):
+    """One model whose task has as much credit, by task, in clusters of its own or shared."""
+    write_results(tmp_path, {"one": dict.fromkeys(credit, 0.5)})
+    found = find_results([tmp_path])
+    for one in found:
+        one.record_path.touch()
+
+    def read_answers(one):
+        task = one.result.task
+        names = [f"{task}-{number}" for number in range(len(credit[task]))]
+        return Answers(questions=names, clusters=clusters(task), credit=credit[task])
+
+    monkeypatch.setattr(points, "read_answers", read_answers)
+    (point,) = find_points(found, "toy", AXES).points
+    return point
+
+
+def test_axes_are_drawn_together_where_they_share_classes_and_apart_where_they_do_not(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    easy = rng.random(60)[np.repeat(np.arange(60), 5)]
+    credit = {task: (rng.random(300) < easy).astype(float) for task in ("val", "a", "sketch")}
+    together, apart = (
+        place(
+            tmp_path / name,
+            monkeypatch,
+            credit,
+            lambda task, prefix=prefix: [f"{prefix * task}{number // 5}" for number in range(300)],
+        )
+        for name, prefix in (("together", 0), ("apart", 1))
+    )
+    assert np.corrcoef(together.x_draws, together.y_draws)[0, 1] > 0.6
+    assert abs(np.corrcoef(apart.x_draws, apart.y_draws)[0, 1]) < 0.1
+    # Each axis alone varies as the means of its classes do.
+    means = credit["val"].reshape(60, 5).mean(axis=1)
+    for point in (together, apart):
+        assert point.x_draws.std() == pytest.approx(means.std() / 60**0.5, rel=0.1)
+
+
+def test_a_task_of_a_single_cluster_has_no_draws(tmp_path, monkeypatch):
+    credit = {task: np.array([1.0, 0.0, 1.0]) for task in ("val", "a", "sketch")}
+    point = place(tmp_path, monkeypatch, credit, lambda task: ["all"] * 3 if task == "a" else list("abc"))
+    assert (point.x_draws, point.y_draws) == (None, None)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from oddpair.eval.intervals import widen_confidence
 from oddpair.eval.scoring import spread
@@ -56,6 +56,18 @@ def test_clusters_that_all_earn_alike_have_the_interval_of_as_many_trials(right)
     assert interval == EXACT_CLUSTERS
 
 
+def test_clusters_of_unequal_sizes_that_all_earn_alike_are_worth_fewer_trials():
+    # (8 + 1 + 1) ** 2 / (64 + 1 + 1) is 1.5: one trial.
+    codes = np.repeat([0, 1, 2], [8, 1, 1])
+    found, interval = estimate_mean(np.ones(10), codes, seed=0, what="top1")
+    assert ([found.low, found.high], interval) == (pytest.approx([0.025, 1]), EXACT_CLUSTERS)
+    # Of two classes, one of a question alone, that question is half the mean: 1 / (1 / 4 + 9 * (1 / 18) ** 2) is 3.6.
+    each, interval = estimate_mean_of_classes(
+        np.ones(10), np.repeat([0, 1], [9, 1]), None, seed=0, what="mean"
+    )
+    assert ([each.low, each.high], interval) == (pytest.approx([0.025 ** (1 / 3), 1]), EXACT)
+
+
 def test_a_single_cluster_says_nothing():
     found, _ = estimate_mean(np.array([1.0, 0.0, 1.0]), np.zeros(3, dtype=int), seed=0, what="top1")
     assert (found.low, found.high) == (0, 1)
@@ -73,7 +85,7 @@ def test_draws_depend_on_the_seed_alone(rng, monkeypatch):
     assert estimate_mean(credit, codes, seed=3, what="top1") == found
 
 
-def test_draws_within_classes_vary_as_independent_answers_do(rng):
+def test_the_spread_within_classes_is_that_of_independent_answers(rng):
     classes = rng.integers(5, size=500)
     share = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
     credit = (rng.random(500) < share[classes]).astype(float)
@@ -86,7 +98,33 @@ def test_draws_within_classes_vary_as_independent_answers_do(rng):
     assert interval == STRATIFIED
 
 
-def test_fractions_of_credit_are_drawn_too():
+@pytest.mark.parametrize(
+    "sizes",
+    [np.full(100, 2), np.repeat([1, 4], 50), np.full(50, 10), np.repeat([1, 20], [3, 27])],
+    ids=["100 of 2", "half of 1", "50 of 10", "three of 1"],
+)
+@pytest.mark.parametrize("middle", [0.5, 0.9])
+def test_the_interval_within_classes_covers_the_true_mean_as_often_as_it_says(sizes, middle):
+    rng = np.random.default_rng(0)
+    classes, covered, worlds = np.repeat(np.arange(len(sizes)), sizes), 0, 400
+    for _ in range(worlds):
+        share = rng.beta(4 * middle, 4 * (1 - middle), len(sizes))
+        credit = (rng.random(len(classes)) < share[classes]).astype(float)
+        found, _ = estimate_mean_of_classes(credit, classes, None, seed=0, what="mean")
+        covered += found.low <= share.mean() <= found.high
+    assert covered / worlds >= binom.ppf(0.005, worlds, 0.95) / worlds
+
+
+def test_no_spread_within_classes_is_bounded_as_no_odd_answer_is():
+    found, interval = estimate_mean_of_classes(
+        np.repeat([1.0, 0.0], 10), np.repeat([0, 1], 10), None, seed=0, what="mean"
+    )
+    reach = 1 - 0.025 ** (1 / 20)
+    assert [found.value, found.low, found.high] == pytest.approx([0.5, 0.5 - reach, 0.5 + reach])
+    assert interval == STRATIFIED
+
+
+def test_fractions_of_credit_vary_too():
     credit = np.array([0.0, 0.5, 0.5, 1.0] * 25)
     found, _ = estimate_mean_of_classes(credit, np.repeat([0, 1], 50), None, seed=0, what="mean")
     deviation = credit.std() / 10
