@@ -9,6 +9,7 @@ import tarfile
 from typing import Any
 
 import pytest
+from tests.test_cli_eval import write_set
 from typer.testing import CliRunner
 
 from oddpair import cli, files
@@ -134,7 +135,7 @@ def run_in(folder, command, monkeypatch):
     words = shlex.split(command)[1:]
     alone = (
         ["--workers", "1"]
-        if words[0] in ("embed", "search") or words[:2] == ["split", "style-strict"]
+        if words[0] in ("embed", "search", "eval") or words[:2] == ["split", "style-strict"]
         else []
     )
     result = CliRunner().invoke(cli.app, [*words, *alone], catch_exceptions=False)
@@ -234,8 +235,53 @@ def test_every_recipe_is_one_command_that_runs_and_its_splits_hold(readme, tmp_p
             assert "holds: " in said, f"{split} claims nothing"
 
 
+def test_what_is_said_of_evaluation_runs(readme, small_run, noise, as_bytes, tmp_path, monkeypatch):
+    write_set(
+        tmp_path / "shapes", [as_bytes(noise(seed)) for seed in range(12)], [row % 3 for row in range(12)]
+    )
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "demo").symlink_to(small_run)
+    (tmp_path / "models.csv").write_text("# ours\nreference\n")
+    (tmp_path / "imagenet_testbed_top1.csv").write_text(
+        "model,x,y\n" + "".join(f"m{n},0.{n},0.{n - 1}\n" for n in range(2, 9))
+    )
+    section = readme.split("## Evaluation")[1].split("\n## ")[0]
+    block = section.split("```")[1].strip().splitlines()
+    assert [line.split()[1] for line in block] == [
+        "eval",
+        "eval",
+        "score",
+        "compare",
+        "power",
+        "results",
+        "ls",
+    ]
+    for command in block:
+        expanded = [word if "*" not in word else next(tmp_path.glob(word)).name for word in command.split()]
+        folders = [
+            f"scores/{word}" if "*" in was else word
+            for was, word in zip(command.split(), expanded, strict=True)
+        ]
+        run_in(tmp_path, " ".join(folders), monkeypatch)
+    assert (tmp_path / "scores" / "report.html").is_file()
+    assert (tmp_path / "table.tex").read_text().count("miniature v1") == 8
+    table = re.findall(r"^\| .* \| `(oddpair .*)` \|$", section, re.MULTILINE)
+    assert len(table) == 6
+    run_in(tmp_path, next(command for command in table if "models.csv" in command), monkeypatch)
+    robustness = table[-1].replace("--axes rendition", "--suite miniature --axes rendition")
+    assert "7 models" in run_in(tmp_path, robustness, monkeypatch)
+
+
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/corpora.md", "docs/search.md", "docs/counting.md", "docs/splits.md"]
+    "page",
+    [
+        "README.md",
+        "docs/corpora.md",
+        "docs/search.md",
+        "docs/counting.md",
+        "docs/splits.md",
+        "docs/evaluation.md",
+    ],
 )
 def test_every_option_that_is_told_of_is_there(root, page):
     import typer
