@@ -1,5 +1,6 @@
 """``oddpair eval`` and ``score``: any set on disk, any checkpoint, the same scores for any way of getting there."""
 
+import csv
 import io
 import json
 import shutil
@@ -73,6 +74,17 @@ def test_the_table_has_the_same_digits_in_every_format(scored):
     digits = f"{100 * result_of(out).main.estimate.value:.2f}"
     for ending in ("md", "csv", "tex"):
         assert digits in (out / f"table.{ending}").read_text()
+
+
+def test_accuracy_by_class_lies_beside_the_result_and_adds_up_to_it(scored):
+    out, _ = scored
+    (path,) = out.glob("*/*.by-class.csv")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows} == set(CLASSES)
+    hits = sum(float(row["value"]) * int(row["n"]) for row in rows)
+    assert hits / 14 == pytest.approx(result_of(out).main.estimate.value)
+    assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows)
 
 
 def test_everything_written_is_the_same_for_another_number_of_workers_and_after_an_interruption(

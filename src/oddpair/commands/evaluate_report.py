@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+
+import pyarrow as pa
 
 from oddpair import files
 from oddpair.benchmarks.benchmark import Benchmark, Gap
@@ -17,6 +20,8 @@ from oddpair.eval.comparing.gaps import gap_of
 from oddpair.eval.intervals import Estimate
 from oddpair.eval.result_table import as_csv, as_latex, as_markdown
 from oddpair.eval.results import Found, Metric, find_results
+from oddpair.eval.scoring.breakdown import break_down
+from oddpair.eval.scoring.records import read_records
 
 PAGE_FILE = "report.html"
 TABLE = "table"
@@ -26,7 +31,10 @@ _ROUNDING = 1e-10
 
 
 def write_report(out: Path, plan: Plan) -> list[Found]:
-    """Write ``table.md``, ``table.csv``, ``table.tex``, each model's ``gaps.json`` and the page, of all that is in a folder.
+    """Write what is to be read of all that is in a folder.
+
+    ``table.md``, ``table.csv`` and ``table.tex``; the page; each model's ``gaps.json``; and beside each result its
+    accuracy by style, class, concept, pair or category, as ``BENCHMARK.TASK.by-style.csv`` and so on.
 
     Args:
         out: What `evaluate` wrote, maybe of several runs.
@@ -44,6 +52,11 @@ def write_report(out: Path, plan: Plan) -> list[Found]:
     )
     for ending, write in (("md", as_markdown), ("csv", as_csv), ("tex", as_latex)):
         files.write_text(out / f"{TABLE}.{ending}", write(found))
+    for one in found:
+        records = read_records(one.record_path, one.result.kind)
+        for name, table in break_down(records, one.result.kind, one.result.class_names).items():
+            path = one.record_path.with_name(f"{one.record_path.stem}.{name}.csv")
+            files.write_bytes(path, _as_csv(table))
     gaps: dict[str, dict[str, Estimate]] = {}
     for slug in dict.fromkeys(one.result.slug for one in found):
         of_model = {
@@ -100,6 +113,14 @@ def score_again(folders: Sequence[Path]) -> dict[str, int]:
             )
         checked[f"{result.slug} {result.benchmark}.{result.task}"] = len(result.metrics)
     return checked
+
+
+def _as_csv(table: pa.Table) -> bytes:
+    import pyarrow.csv as csv
+
+    buffer = io.BytesIO()
+    csv.write_csv(table, buffer)
+    return buffer.getvalue()
 
 
 def _same(found: Metric | None, told: Metric) -> bool:
