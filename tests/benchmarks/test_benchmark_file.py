@@ -261,6 +261,13 @@ def a_set(kind="classification", **more):
     )
 
 
+def test_the_benchmark_in_the_documentation_is_one(root, tmp_path):
+    text = (root / "docs" / "evaluation.md").read_text(encoding="utf-8").split("```yaml")[1].split("```")[0]
+    (tmp_path / "mine.yaml").write_text(text)
+    found = load_benchmark(str(tmp_path / "mine.yaml"))
+    assert [task.name for task in found.tasks] == ["photos", "drawings"]
+
+
 def test_a_set_of_its_own_words_is_a_benchmark_of_one_task():
     found = benchmark_of_set(a_set(classes=("cat", "dog"), templates=("a {}",)), "pets")
     (task,) = found.tasks
