@@ -65,7 +65,8 @@ def test_names_that_open_clip_takes_for_one_file_are_one_model(tagger, evaluated
     ("model", "pretrained", "line"),
     [
         ("typo", "x", "^typo is neither a folder of a model nor an architecture of open_clip"),
-        ("ViT-B-32", "", "^ViT-B-32 is no folder of a model, and an architecture needs weights"),
+        ("ViT-B-32", None, "^ViT-B-32 is no folder of a model, and an architecture needs weights"),
+        ("ViT-B-32", "", "^model 'ViT-B-32' is given empty weights"),
         (
             "ViT-B-32",
             "/nonexistent.pt",
