@@ -18,6 +18,7 @@ AXES = RobustnessAxes(name="natural", x=("val",), y=("sketch",), same_classes=Tr
 def benchmark(monkeypatch):
     found = Benchmark(name="toy", version=1, about="", sets={}, tasks=(), robustness=(AXES,))
     monkeypatch.setattr(robustness, "load_benchmark", lambda name: found)
+    monkeypatch.setattr(robustness, "shipped", lambda: ("toy",))
     return found
 
 
@@ -115,6 +116,20 @@ def test_axes_that_are_not_there_are_refused(results, baseline):
         2,
         True,
     )
+
+
+def test_results_of_a_set_that_is_no_benchmark_do_not_stand_in_the_way(results, baseline):
+    write_results(results, {"<above>": {"classification": 0.5}}, benchmark="shapes")
+    code, text = run("robustness", results, "--baseline", baseline, stream="stdout")
+    assert code == 0
+    assert text.startswith("toy, natural: ")
+
+
+def test_results_of_no_benchmark_that_ships_ask_for_one(tmp_path, baseline):
+    write_results(tmp_path / "own", {"half": {"val": 0.5}}, benchmark="shapes")
+    code, line = run("robustness", tmp_path / "own", "--baseline", baseline)
+    assert code == 2
+    assert "the benchmarks of these results have none: name one with --axes, and --suite" in line
 
 
 def test_results_of_no_model_with_all_tasks_are_refused(tmp_path, baseline):

@@ -206,7 +206,8 @@ def test_the_model_under_evaluation_may_not_be_the_tagger(
     ("evaluated", "line"),
     [
         ("typo,x", "typo is neither a folder of a model nor an architecture"),
-        ("ViT-B-32,", "ViT-B-32 is no folder of a model, and an architecture needs weights"),
+        ("ViT-B-32,", "model 'ViT-B-32' is given empty weights"),
+        ("ViT-B-32", "ViT-B-32 is no folder of a model, and an architecture needs weights"),
         ("ViT-B-32,/nonexistent.pt", "/nonexistent.pt is neither a file nor pretrained weights"),
     ],
 )

@@ -9,11 +9,14 @@ import tarfile
 from typing import Any
 
 import pytest
+from tests.retrieval import tiny_models
 from tests.test_cli_eval import write_set
 from typer.testing import CliRunner
 
 from oddpair import cli, files
+from oddpair.benchmarks.benchmark_file import load_benchmark
 from oddpair.demo.numbers import show_estimate, show_number
+from oddpair.eval.results import find_results
 from oddpair.retrieval.counting.counts_file import read_counts
 
 
@@ -235,7 +238,10 @@ def test_every_recipe_is_one_command_that_runs_and_its_splits_hold(readme, tmp_p
             assert "holds: " in said, f"{split} claims nothing"
 
 
+@pytest.mark.usefixtures("no_network")
 def test_what_is_said_of_evaluation_runs(readme, small_run, noise, as_bytes, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
     write_set(
         tmp_path / "shapes", [as_bytes(noise(seed)) for seed in range(12)], [row % 3 for row in range(12)]
     )
@@ -245,31 +251,47 @@ def test_what_is_said_of_evaluation_runs(readme, small_run, noise, as_bytes, tmp
     (tmp_path / "imagenet_testbed_top1.csv").write_text(
         "model,x,y\n" + "".join(f"m{n},0.{n},0.{n - 1}\n" for n in range(2, 9))
     )
+    tiny_models.register(monkeypatch, "ViT-B-32")
+    state = tiny_models.random_state()
+    tiny_models.save(state, tmp_path / "weights.safetensors")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    tiny_models.save_in_hub(
+        state, tmp_path / "hub", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "open_clip_model.safetensors"
+    )
     section = readme.split("## Evaluation")[1].split("\n## ")[0]
     block = section.split("```")[1].strip().splitlines()
-    assert [line.split()[1] for line in block] == [
-        "eval",
-        "eval",
-        "score",
-        "compare",
-        "power",
-        "results",
-        "ls",
-    ]
+    verbs = ["eval", "eval", "score", "compare", "power", "results", "ls"]
+    assert [line.split()[1] for line in block] == verbs
     for command in block:
-        expanded = [word if "*" not in word else next(tmp_path.glob(word)).name for word in command.split()]
-        folders = [
-            f"scores/{word}" if "*" in was else word
-            for was, word in zip(command.split(), expanded, strict=True)
+        # What the shell does with a star.
+        words = [
+            next(tmp_path.glob(word)).relative_to(tmp_path).as_posix() if "*" in word else word
+            for word in command.split()
         ]
-        run_in(tmp_path, " ".join(folders), monkeypatch)
+        run_in(tmp_path, " ".join(words), monkeypatch)
     assert (tmp_path / "scores" / "report.html").is_file()
     assert (tmp_path / "table.tex").read_text().count("miniature v1") == 8
     table = re.findall(r"^\| .* \| `(oddpair .*)` \|$", section, re.MULTILINE)
     assert len(table) == 6
-    run_in(tmp_path, next(command for command in table if "models.csv" in command), monkeypatch)
-    robustness = table[-1].replace("--axes rendition", "--suite miniature --axes rendition")
-    assert "7 models" in run_in(tmp_path, robustness, monkeypatch)
+    for command in table:
+        if "..." not in command and " eval " in command:
+            run_in(tmp_path, command, monkeypatch)
+    scored = {found.result.model for found in find_results([tmp_path / "scores"])}
+    assert {"ViT-B-32", "hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "reference"} <= scored
+    assert "7 models" in run_in(tmp_path, table[-1], monkeypatch)
+
+
+def test_sets_and_splits_that_are_named_for_evaluation_are_known_to_their_benchmarks(readme):
+    section = readme.split("## Evaluation")[1].split("\n## ")[0]
+    commands = [shlex.split(command) for command in re.findall(r"`(oddpair eval .*)`", section)]
+    named = [words for words in commands if "--data" in words]
+    assert len(named) == 2
+    for words in named:
+        given = dict(zip(words[2::2], words[3::2], strict=True))
+        benchmark = load_benchmark(given["--suite"])
+        assert given["--data"].partition("=")[0] == benchmark.name
+        splits = {task.split for task in benchmark.tasks}
+        assert given.get("--split", "=").partition("=")[0] in splits
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from oddpair import files, html
 from oddpair.benchmarks.benchmark import Benchmark, RobustnessAxes
-from oddpair.benchmarks.benchmark_file import load_benchmark
+from oddpair.benchmarks.benchmark_file import load_benchmark, shipped
 from oddpair.commands.robustness_plot import draw_plot
 from oddpair.errors import Refusal
 from oddpair.eval.intervals import Estimate
@@ -72,10 +72,9 @@ def measure_robustness(
         Refusal: If there are no such axes, no model has their tasks, or no line can be laid.
     """
     found = find_results(paths)
-    benchmarks = sorted({one.result.benchmark for one in found})
-    benchmark, axes = _choose_axes(
-        [load_benchmark(name) for name in ([suite] if suite else benchmarks)], axes_name
-    )
+    # Results of a folder or of a user's own benchmark stand beside others, and have no axes that could be found by name.
+    names = [suite] if suite else sorted({one.result.benchmark for one in found} & set(shipped()))
+    benchmark, axes = _choose_axes([load_benchmark(name) for name in names], axes_name)
     placed = find_points(found, benchmark.name, axes)
     if not placed.points:
         name, lacking = next(iter(placed.missing.items()), ("no model", (*axes.x, *axes.y)))
