@@ -292,6 +292,10 @@ def test_sets_and_splits_that_are_named_for_evaluation_are_known_to_their_benchm
         assert given["--data"].partition("=")[0] == benchmark.name
         splits = {task.split for task in benchmark.tasks}
         assert given.get("--split", "=").partition("=")[0] in splits
+    # Where the table of splits has them written; of a single test set their names have no beginning.
+    out = re.search(r"oddpair split unseen-pairs .*--tests coco=coco .*--out (\w+)", readme)
+    assert out is not None
+    assert f"={out[1]}/splits/full-set-unseen" in section
 
 
 @pytest.mark.parametrize(

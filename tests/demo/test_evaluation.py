@@ -139,9 +139,9 @@ def test_beside_its_partner_an_object_is_told_from_all_that_are_not_part_of_eith
         asked = {keys[record["target"]], keys[record["partner"]]}
         assert asked == set(world[record["key"]][1])
         closed = {keys[record["partner"]]}
-        # The one is the other's kind: both would be right.
-        if asked & {"tree", "pine tree"}:
-            closed |= {"tree", "pine tree"} - asked
+        # Whoever says the one has said the other, in "wine glasses" too: both would be right.
+        for nested in ({"tree", "pine tree"}, {"glasses", "wine glass"}):
+            closed |= nested - asked if asked & nested else set()
         candidates.append([place for place, key in enumerate(keys) if key not in closed])
     assert [record["n_candidates"] for record in records] == [len(each) for each in candidates]
     assert len(set(map(len, candidates))) == 2
