@@ -118,7 +118,11 @@ def test_the_answers_are_those_of_a_plain_loop_over_open_clip(small_run, scored,
     texts = np.stack([read([template.replace("{}", name) for template in task.templates]) for name in names])
     world = read_world(small_run / "world" / "natural", "concepts")
     records = read_records(found.record_path, "classification").to_pylist()
-    said = {key: int(np.argmax(texts @ see(image))) for key, (image, _) in world.items()}
+    scores = {key: texts @ see(image) for key, (image, _) in world.items()}
+    for record in records:
+        of_target = scores[record["key"]][record["target"]]
+        assert record["target_score"] == pytest.approx(of_target, abs=1e-5)
+    said = {key: int(np.argmax(row)) for key, row in scores.items()}
     assert {record["key"]: record["top_classes"][0] for record in records} == said
     hits = [[found.result.class_keys[said[key]]] == concepts for key, (_, concepts) in world.items()]
     assert accuracy(found) == pytest.approx(np.mean(hits))
@@ -155,7 +159,10 @@ def test_beside_its_partner_an_object_is_told_from_all_that_are_not_part_of_eith
                 read([form.replace("{}", "%s") % each for form in task.templates for each in orders])
             )
         picture, _ = world[records[number]["key"]]
-        answers.append(candidates[number][int(np.argmax(np.stack(texts) @ see(picture)))])
+        scores = np.stack(texts) @ see(picture)
+        of_target = scores[candidates[number].index(records[number]["target"])]
+        assert records[number]["target_score"] == pytest.approx(of_target, abs=1e-5)
+        answers.append(candidates[number][int(np.argmax(scores))])
         assert records[number]["top_classes"][0] == answers[-1]
     assert len(set(answers)) > 2
 
