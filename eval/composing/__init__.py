@@ -1,0 +1,1 @@
+"""Samples of several concepts: unseen sets predicted from single counts, and accuracy against PMI."""

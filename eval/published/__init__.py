@@ -1,0 +1,1 @@
+"""The published figures made again from the published tables."""
