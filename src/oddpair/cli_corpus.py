@@ -19,6 +19,7 @@ from oddpair.cli_ls import ls
 from oddpair.cli_neighbours import neighbours
 from oddpair.cli_paste import paste
 from oddpair.cli_power import power
+from oddpair.cli_predict import predict
 from oddpair.cli_results import results
 from oddpair.cli_robustness import baseline, robustness
 from oddpair.cli_samples import samples
@@ -55,6 +56,7 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         ("power", power),
         ("robustness", robustness),
         ("baseline", baseline),
+        ("predict", predict),
         ("doctor", doctor),
     ):
         app.command(name)(verb)

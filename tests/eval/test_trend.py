@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddpair.eval.trend import trend
+from oddpair.eval.trend import bin_by_count, trend
 
 
 def test_bins_are_closed_on_the_right_and_sit_at_their_upper_edge():
@@ -67,6 +67,43 @@ def test_the_binned_r_ignores_affine_changes_of_accuracy_and_the_smallest_count(
         assert found.binned is changed.binned
     else:
         assert changed.binned.value == pytest.approx(found.binned.value, abs=1e-6)
+
+
+def test_a_rule_set_by_hand_chooses_the_bins_and_is_told():
+    counts = [1, 10, 11, 100, 1000, 1001, 10_000]
+    accuracy = [0.9, 0.2, 0.4, 0.1, 0.6, 0.8, 0.3]
+    found = trend(counts, accuracy, bins=5, kept=slice(2, None))
+    assert [point.accuracy for point in found.points] == pytest.approx([0.25, 0.6, 0.55])
+    assert found.binned is not None
+    assert found.binned.value == pytest.approx(np.corrcoef([0, 1, 2], [0.25, 0.6, 0.55])[0, 1])
+    assert found.dropped == (
+        "bin 1 (counts up to 1, 1 concepts): first bin, left out by rule",
+        "bin 2 (counts up to 10, 1 concepts): left out by rule",
+    )
+    whole = trend(counts, accuracy, bins=5, kept=slice(None))
+    assert whole.dropped == ()
+    assert whole.binned is not None
+    assert found.all_bins is not None
+    assert whole.binned.value == found.all_bins.value
+
+
+def test_bins_tell_mean_spread_and_number_and_nothing_where_they_are_empty():
+    first, second, third = bin_by_count([0, 1, 100, 100], [0.0, 1.0, 0.2, 0.4], bins=3)
+    assert (first.n, first.accuracy, first.spread) == (2, 0.5, 0.5)
+    assert (second.n, second.accuracy, second.spread) == (0, None, None)
+    assert third.accuracy == pytest.approx(0.3)
+    assert third.spread == pytest.approx(0.1)
+    assert [one.count for one in (first, second, third)] == pytest.approx([1, 10, 100])
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=30), st.integers(2, 15))
+@settings(max_examples=60, deadline=None)
+def test_every_concept_lies_in_one_bin_and_the_largest_count_in_the_last(counts, bins):
+    found = bin_by_count(counts, np.zeros(len(counts)), bins)
+    assert len(found) == bins
+    assert sum(one.n for one in found) == len(counts)
+    if max(counts) > max(min(counts), 1):
+        assert found[-1].n >= counts.count(max(counts))
 
 
 def test_one_distinct_count_gives_no_correlation_instead_of_a_crash():
