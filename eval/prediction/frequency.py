@@ -22,6 +22,8 @@ COUNTED = {
     "count_image": "rampp0.7",
     "count_joint": "integrated_tlemmatized_i0.7",
 }
+# Test sets that ask for the names of another, drawn or pictured otherwise.
+VARIANTS = ("imagenet-r", "imagenet-sketch")
 _KEYS = ("downstream", "concept")
 _TAGGED = re.compile(r"(.+)\|rampp(0\.\d+)")
 

@@ -27,6 +27,7 @@ _REACH = 0.6
 _COMMON = 0.5
 _BELIEVED = 0.7
 _LEVELS = 60
+_FARTHEST = 2.5
 
 
 def predict_model(cells: Cells, shared: Shared, model: int, donors: IntArray, *, seed: int = 0) -> Prediction:
@@ -54,7 +55,7 @@ def predict_model(cells: Cells, shared: Shared, model: int, donors: IntArray, *,
         raise ValueError(f"{len(donors)} donors, at least {FEWEST_DONORS} other models are needed")
     strangers = not (cells.corpora[donors] == cells.corpora[model]).any()
     lessons = {}
-    for donor in donors.tolist():
+    for donor in _teachers(cells, model, donors):
         # A model of a new corpus is learned from donors whose corpus is hidden from them as well.
         hidden = cells.corpora[donors] == cells.corpora[donor] if strangers else donors == donor
         if (~hidden).sum() >= _FEWEST_TEACHERS:
@@ -70,6 +71,14 @@ def predict_model(cells: Cells, shared: Shared, model: int, donors: IntArray, *,
     return Prediction(
         mean=mean, interval=find_intervals(mean, _scatter(cells, model, lessons), cells.support)
     )
+
+
+def _teachers(cells: Cells, model: int, donors: IntArray) -> list[int]:
+    # Models of quite another skill would weigh next to nothing.
+    away = np.abs(cells.skill[donors] - cells.skill[model])
+    order = np.argsort(away, kind="stable")
+    near = donors[order][(away[order] < _FARTHEST * _REACH) | (np.arange(len(donors)) < 2 * FEWEST_DONORS)]
+    return sorted(near.tolist())
 
 
 def _learn(cells: Cells, model: int, lessons: Mapping[int, Transfer], own: Transfer, seed: int) -> FloatArray:

@@ -54,6 +54,9 @@ def predict(
     prompts: Annotated[
         str, typer.Option(help="Of published tables: ensemble, class or simple.")
     ] = "ensemble",
+    all_sets: Annotated[
+        bool, typer.Option("--all-sets", help="Of published tables: ImageNet-R and ImageNet-Sketch too.")
+    ] = False,
     anchor: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +87,16 @@ def predict(
     import json
 
     if import_from is not None:
-        _import(paths, import_from, out, counts or [], trained_on or [], prompts, as_json=as_json)
+        _import(
+            paths,
+            import_from,
+            out,
+            counts or [],
+            trained_on or [],
+            prompts,
+            all_sets=all_sets,
+            as_json=as_json,
+        )
         return
     if len(paths) != 1:
         raise Refusal(f"{len(paths)} paths: give one table; several are for --import scores")
@@ -117,6 +129,7 @@ def _import(
     trained_on: list[str],
     prompts: str,
     *,
+    all_sets: bool,
     as_json: bool,
 ) -> None:
     import json
@@ -127,7 +140,7 @@ def _import(
     if source is Source.frequency:
         if len(paths) != 1:
             raise Refusal(f"{len(paths)} paths: give the one folder of the published tables")
-        found = import_frequency(paths[0], table, prompts)
+        found = import_frequency(paths[0], table, prompts, all_sets=all_sets)
     else:
         if not counts:
             raise Refusal("no counts: give --counts CORPUS=FOLDER, what oddpair count wrote")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from oddpair.commands.predict_axes import power
 from oddpair.commands.predict_report import Names, Point, Predictions, Report
 from oddpair.eval.explaining.decades import decade_of
 from oddpair.eval.intervals import Estimate, cluster_bootstrap, widen_confidence
@@ -321,7 +322,7 @@ def _without_spread(value: float, n_concepts: int, n: int, what: str) -> Estimat
 
 
 def _name_decade(decade: int) -> str:
-    return "0" if decade == 0 else f"{10 ** (decade - 1):,} to {10**decade - 1:,}"
+    return "count 0" if decade == 0 else f"count {power(decade - 1)} to {power(decade)}"
 
 
 def _median(values: FloatArray) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,18 @@ _ZERO, _HALF = -0.85, 0.3
 _TOP = 104
 
 
+class Span(NamedTuple):
+    """What an axis of counts reaches over.
+
+    Attributes:
+        has_zero: Whether a count of 0 has a place.
+        top: Power of ten at the right end.
+    """
+
+    has_zero: bool
+    top: int
+
+
 def plot_models(models: Sequence[ModelReport], count_name: str) -> Figure:
     """Draw all models in one figure of small panels with the same axes.
 
@@ -57,13 +69,13 @@ def plot_models(models: Sequence[ModelReport], count_name: str) -> Figure:
     from matplotlib.figure import Figure
 
     if len(models) == 1:
-        return plot_model(models[0], find_top(models), count_name)
+        return plot_model(models[0], find_span(models), count_name)
     columns = min(_MOST_COLUMNS, math.ceil(math.sqrt(len(models))))
     rows = math.ceil(len(models) / columns)
     figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes, model in zip(grid, models, strict=False):
-        _draw(axes, model, find_top(models), dots=_MOST_DOTS)
+        _draw(axes, model, find_span(models), dots=_MOST_DOTS)
     for axes in grid[len(models) :]:
         axes.set_axis_off()
     figure.supxlabel(shorten(count_name, 60), fontsize=NORMAL, parse_math=False)
@@ -85,12 +97,12 @@ def _add_keys(figure: Figure) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=SMALL + 0.5)
 
 
-def plot_model(model: ModelReport, top: int, count_name: str = "") -> Figure:
+def plot_model(model: ModelReport, span: Span, count_name: str = "") -> Figure:
     """Draw one model: large with the name of its axis, small without.
 
     Args:
         model: The model.
-        top: Power of ten at the right end, see `find_top`.
+        span: What its axis reaches over, see `find_span`.
         count_name: What the counts are; ``""`` for a small panel.
     """
     from matplotlib.figure import Figure
@@ -101,23 +113,24 @@ def plot_model(model: ModelReport, top: int, count_name: str = "") -> Figure:
     edges = (0.085, 0.975, 0.13, 0.9) if count_name else (0.115, 0.975, 0.115, 0.85)
     figure.subplots_adjust(**dict(zip(("left", "right", "bottom", "top"), edges, strict=True)))
     axes = figure.subplots()
-    _draw(axes, model, top, dots=4 * _MOST_DOTS if count_name else _MOST_DOTS)
+    _draw(axes, model, span, dots=4 * _MOST_DOTS if count_name else _MOST_DOTS)
     if count_name:
         name_axes(axes, count_name, "accuracy, %")
     return figure
 
 
-def find_top(models: Sequence[ModelReport]) -> int:
-    """Return the power of ten above the counts of all models, 1 or more."""
-    most = max((float(model.count[~np.isnan(model.count)].max(initial=1)) for model in models), default=1.0)
-    return max(1, math.ceil(math.log10(max(most, 1.0)) + 1e-9))
+def find_span(models: Sequence[ModelReport]) -> Span:
+    """Return what the axis of the counts of all models reaches over, one power of ten or more."""
+    counts = np.concatenate([np.ones(1), *(model.count[~np.isnan(model.count)] for model in models)])
+    top = max(1, math.ceil(math.log10(float(counts.max())) + 1e-9))
+    return Span(has_zero=bool((counts == 0).any()), top=top)
 
 
-def _draw(axes: Axes, model: ModelReport, top: int, *, dots: int) -> None:
+def _draw(axes: Axes, model: ModelReport, span: Span, *, dots: int) -> None:
     dress(axes)
     _draw_dots(axes, model, dots)
     _draw_curve(axes, model)
-    has_zero = bool((model.count == 0).any()) or any(decade.high == 0 for decade in model.decades)
+    has_zero, top = span
     if has_zero:
         axes.axvspan(_ZERO - _HALF, _ZERO + _HALF, color=INK, alpha=0.05, linewidth=0)
     for decade in model.decades:
@@ -151,7 +164,7 @@ def _draw_dots(axes: Axes, model: ModelReport, most: int) -> None:
     # Golden steps, so that neighbours of a count of 0 do not hide each other.
     spread = _ZERO + 0.8 * _HALF * (2 * ((np.arange(len(drawn)) * 0.6180339887) % 1) - 1)
     across = np.where(count == 0, spread, np.log10(np.maximum(count, 1)))
-    axes.plot(across, 100 * model.accuracy[drawn], "o", color=OURS, alpha=0.28, markersize=2.2, mew=0)
+    axes.plot(across, 100 * model.accuracy[drawn], "o", color=OURS, alpha=0.4, markersize=2.2, mew=0)
 
 
 def _draw_curve(axes: Axes, model: ModelReport) -> None:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oddpair.errors import Refusal
-from oddpair.eval.prediction.frequency import PROMPTS, read_frequency
+from oddpair.eval.prediction.frequency import PROMPTS, VARIANTS, read_frequency
 from oddpair.eval.prediction.scores import read_scores
+from oddpair.eval.prediction.support import find_support
 from oddpair.eval.prediction.table import COUNTS
 from oddpair.eval.prediction.table_file import Imported, check_ending, write_table
 
 
-def import_frequency(path: Path, out: Path, prompts: str = "ensemble") -> dict[str, Any]:
+def import_frequency(
+    path: Path, out: Path, prompts: str = "ensemble", *, all_sets: bool = False
+) -> dict[str, Any]:
     """Write the table of the published accuracies and counts.
 
     Args:
         path: Folder of ``zeroshot_acc_per_class_{prompts}.csv`` and ``concept_counts.csv``.
         out: Table to write, ``.csv`` or ``.parquet``.
         prompts: ``ensemble``, ``class`` or ``simple``.
+        all_sets: Whether the variants of ImageNet are in it, which repeat ImageNet's names and whose captions three
+            of the corpora were not searched for; the published fits to text counts leave them out.
 
     Returns:
         What is in it, see ``show_import``.
@@ -34,7 +40,15 @@ def import_frequency(path: Path, out: Path, prompts: str = "ensemble") -> dict[s
     if not path.is_dir():
         raise Refusal(f"{path} is no folder: give the one that holds the published tables")
     check_ending(out)
-    return _write(read_frequency(path, prompts), out)
+    found = read_frequency(path, prompts)
+    table, notes = found.table, list(found.notes)
+    left_out = [name for name in VARIANTS if name in table.datasets and not all_sets]
+    if left_out:
+        table = table.take(~np.isin(table.dataset, left_out))
+        notes.insert(0, f"{' and '.join(left_out)} left out, as in the published fits: --all-sets keeps them")
+    # A property of the test sets, not of a model: it is found once, from all models, before anything is held out.
+    table = replace(table, n=find_support(table))
+    return _write(Imported(table=table, notes=tuple(notes)), out)
 
 
 def import_scores(

@@ -16,9 +16,8 @@ from oddpair import files
 from oddpair.commands import predict_report as report
 from oddpair.commands.predict import KINDS, SHOWN, Predicted, as_json, choose_prediction, held_out
 from oddpair.commands.predict_page import write_report
+from oddpair.commands.predict_texts import make_curves, predict_pmi, show_pmi
 from oddpair.errors import Refusal
-from oddpair.eval.composing.pmi_gap import PmiEffects, find_obstacle, measure_pmi
-from oddpair.eval.composing.pmi_gap_rows import rows_of_table
 from oddpair.eval.composing.scaling import Scaling, scale
 from oddpair.eval.composing.scaling_rows import scale_concepts
 from oddpair.eval.explaining.add_fitted import ModelAdditions, find_additions, show_additions
@@ -42,14 +41,14 @@ class More:
         forms: Which form of the curve predicts held-out concepts best.
         additions: What to add to each model's corpus.
         scaling: How the smaller corpora foretell the largest.
-        pmi: What PMI says of each model's accuracies.
+        pmi: What PMI says of each model's accuracies, as `predict_pmi`; empty where the table has no PMI.
         left_out: Why something that was asked for is not there, a line each.
     """
 
     forms: FormComparison | None
     additions: Mapping[str, ModelAdditions]
     scaling: Scaling | None
-    pmi: Mapping[str, PmiEffects]
+    pmi: Mapping[str, Any]
     left_out: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -57,7 +56,7 @@ class More:
         return {
             "additions": {name: _plain(asdict(one.found)) for name, one in self.additions.items()},
             "scaling": None if self.scaling is None else _plain(asdict(self.scaling)),
-            "pmi": {name: _plain(asdict(one)) for name, one in self.pmi.items()},
+            "pmi": dict(self.pmi),
             "left_out": list(self.left_out),
         }
 
@@ -72,12 +71,9 @@ class More:
         if self.scaling is not None:
             yield ""
             yield from _show_scaling(self.scaling)
-        for name, effects in self.pmi.items():
+        if self.pmi:
             yield ""
-            yield f"{name}: accuracy against PMI, {effects.sets:,} sets of concepts"
-            yield f"    gap between the highest and lowest 5 %: {_points(effects.gap.difference)}"
-            if effects.matched is not None:
-                yield f"    at matched counts: {_points(effects.matched.difference)}"
+            yield from show_pmi(self.pmi)
         yield from (f"note: {line}" for line in self.left_out)
 
 
@@ -109,14 +105,7 @@ def find_more(found: Predicted, *, budget: int | None, sizes: Mapping[str, float
             raise Refusal(
                 f"{found.path}: {error}: give --corpus-size of three corpora of the table"
             ) from error
-    pmi = {}
-    if (~np.isnan(table.pmi) & table.known).any():
-        for model, rows in rows_of_table(table).items():
-            obstacle = find_obstacle(rows)
-            if obstacle:
-                left_out.append(f"PMI of {model}: {obstacle}")
-            else:
-                pmi[model] = measure_pmi(rows, rng)
+    pmi = predict_pmi(table) if (~np.isnan(table.pmi) & table.known).any() else {}
     return More(forms=forms, additions=additions, scaling=scaling, pmi=pmi, left_out=tuple(left_out))
 
 
@@ -199,7 +188,7 @@ def _make_report(found: Predicted, more: More) -> report.Report:
         count_name="samples that name and show the concept",
         held_out=tuple(_scheme(found, kind) for kind in KINDS),
         forms=more.forms,
-        pmi=tuple(_pmi_curve(name, effects) for name, effects in more.pmi.items()),
+        pmi=make_curves(more.pmi) if more.pmi else (),
         additions={name: one.found for name, one in more.additions.items()},
         predictions=_rows(found, None),
     )
@@ -305,12 +294,6 @@ def _rows(found: Predicted, kind: str | None) -> report.Predictions | None:
     return report.Predictions(**joined)
 
 
-def _pmi_curve(name: str, effects: PmiEffects) -> report.PmiCurve:
-    points = tuple(report.Point(at=point.at, observed=point.accuracy) for point in effects.plain.bins)
-    matched = None if effects.matched is None else effects.matched.difference
-    return report.PmiCurve(name=name, points=points, gap=effects.gap.difference, matched_gap=matched)
-
-
 def _show_scaling(scaling: Scaling) -> Iterator[str]:
     yield f"Scaling: {scaling.largest} predicted from the smaller corpora, {scaling.n:,} {scaling.kind}; error in points"
     for one in scaling.scores:
@@ -318,11 +301,6 @@ def _show_scaling(scaling: Scaling) -> Iterator[str]:
         error = one.whole.error
         yield f"  {mark} {one.law}: {error.value:+.1f} [{error.low:.1f}, {error.high:.1f}]"
     yield from (f"    {note}" for note in scaling.notes)
-
-
-def _points(share: Estimate) -> str:
-    value, low, high = (100 * number for number in (share.value, share.low, share.high))
-    return f"{value:+.1f} points [{low:.1f}, {high:.1f}], n {share.n:,}"
 
 
 def _plain(value: Any) -> Any:

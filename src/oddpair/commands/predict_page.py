@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from oddpair import files, html
 from oddpair.commands.predict_checks import Checked, Checks, Leader, check
-from oddpair.commands.predict_counts import KEYS, find_top, plot_model
+from oddpair.commands.predict_counts import KEYS, find_span, plot_model
 from oddpair.commands.predict_more import show_additions, show_forms, show_predictions
 from oddpair.commands.predict_parts import arrange, as_interval, as_per_cent, show_keys, show_table
 from oddpair.commands.predict_pictures import BETTER, WORSE, write_pictures
@@ -142,11 +142,11 @@ def _known(value: float, form: str) -> str | None:
 
 
 def _show_models(models: Sequence[ModelReport], count_name: str) -> html.Section:
-    top = find_top(models)
+    span = find_span(models)
     alone = len(models) == 1
     figures = [
         html.svg(
-            plot_model(model, top, count_name if alone else ""),
+            plot_model(model, span, count_name if alone else ""),
             f"Accuracy of {model.name} ({model.corpus}) against the {count_name}",
         )
         for model in models

@@ -15,6 +15,8 @@ _GRID = Markup(
     '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min({least}rem,100%),1fr));gap:0 1.2rem">'
     "{figures}</div>"
 )
+# Margins of neighbours in a grid add up.
+_PLACE = Markup('<div style="margin:-.5rem 0">{figure}</div>')
 _KEYS = Markup('<ul class="legend">{keys}</ul>')
 _KEY = Markup('<li><i style="background:{colour}"></i>{words}</li>')
 # Longer tables open on a click.
@@ -23,7 +25,8 @@ _LONG = 12
 
 def arrange(figures: Iterable[Markup], *, least: int) -> Markup:
     """Set figures side by side, as many as there is room for at so many rem each."""
-    return _GRID.format(least=least, figures=Markup("\n").join(figures))
+    places = (_PLACE.format(figure=figure) for figure in figures)
+    return _GRID.format(least=least, figures=Markup("\n").join(places))
 
 
 def show_keys(keys: Iterable[tuple[str, str]]) -> Markup:

@@ -62,7 +62,7 @@ def plot_scores(scheme: HeldOut) -> Figure:
             color=OURS,
             alpha=0.55,
             linewidth=0,
-            label="" if place else "predictor, with 95 % interval",
+            label="predictor, with 95 % interval",
         )
         if math.isfinite(ours.low) and math.isfinite(ours.high):
             axes.hlines(place, max(ours.low, edge), max(ours.high, edge), color=INK, linewidth=1)
@@ -89,7 +89,11 @@ def plot_scores(scheme: HeldOut) -> Figure:
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.axhline(0.5, color=INK, alpha=0.25, linewidth=0.7)
     name_axes(axes, f"R² of held-out {scheme.what}")
-    legend = figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=SMALL)
+    bar = axes.containers[0]
+    marks = [mark for mark in axes.lines if not str(mark.get_label()).startswith("_")]
+    legend = figure.legend(
+        handles=[bar, *marks], loc="outside upper left", ncols=2, frameon=False, fontsize=SMALL
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
@@ -139,7 +143,7 @@ def plot_coverage(parts: Sequence[Coverage], first: int, what: str) -> Figure:
         axes.axhline(first - 0.5, color=INK, alpha=0.25, linewidth=0.7)
     lowest = min(100 * part.share.low for part in parts)
     axes.set_xlim(max(0, min(70, 10 * math.floor(lowest / 10))), 101)
-    name_axes(axes, f"within their 90 % intervals, held-out {what}, %")
+    name_axes(axes, f"held-out {what} within 90 %, %")
     return figure
 
 
