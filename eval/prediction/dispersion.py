@@ -58,10 +58,11 @@ def fit_dispersion(
 def find_intervals(
     mean: FloatArray, dispersion: FloatArray, support: FloatArray, coverage: float = COVERAGE
 ) -> Interval:
-    """Find for each row the shortest run of possible accuracies that holds about that share of probability.
+    """Find for each row the run of possible accuracies that holds about that share of probability and scores best.
 
-    Accuracies of few samples come in steps, of which no run may hold the share exactly: the run just above it and
-    the best one a step shorter are compared, and the nearer to it is taken.
+    Of the runs that hold the share, as short as they can be from where they start, the one with the least expected
+    interval score: a shorter one may leave out what lies far away. Accuracies of few samples come in steps, of which
+    no run may hold the share exactly: the run a step shorter is taken where what it holds is nearer to the share.
 
     Args:
         mean: Predicted mean accuracy, shape ``(n,)``.
@@ -78,7 +79,7 @@ def find_intervals(
         rows = np.flatnonzero(steps == n)
         # Bounded blocks: rows times accuracies squared.
         for block in np.array_split(rows, max(1, len(rows) * n * n // 20_000_000)):
-            first, last = _shortest(_masses(mean[block], dispersion[block], n), coverage)
+            first, last = _choose_runs(_masses(mean[block], dispersion[block], n), coverage)
             low[block], high[block] = first / n, last / n
     return Interval(low=low, high=high)
 
@@ -120,25 +121,25 @@ def _masses(mean: FloatArray, dispersion: FloatArray, n: int) -> FloatArray:
     return normed
 
 
-def _shortest(masses: FloatArray, coverage: float) -> tuple[IntArray, IntArray]:
+def _choose_runs(masses: FloatArray, coverage: float) -> tuple[IntArray, IntArray]:
     rows, n = len(masses), masses.shape[1]
     below = np.concatenate([np.zeros((rows, 1)), np.cumsum(masses, axis=1)], axis=1)
-    # For every first accuracy, how many it takes to reach the share; n + 1 where it is out of reach.
+    # Expected steps by which an accuracy lies below the first, or above the last, of a run.
+    short_of = np.concatenate([np.zeros((rows, 1)), np.cumsum(below[:, 1:-1], axis=1)], axis=1)
+    beyond = np.concatenate(
+        [np.cumsum((1 - below[:, 1:-1])[:, ::-1], axis=1)[:, ::-1], np.zeros((rows, 1))], axis=1
+    )
     held = below[:, None, 1:] - below[:, :-1, None]
-    last = np.argmax(held >= coverage - 1e-12, axis=2)
-    reached = np.take_along_axis(held, last[:, :, None], axis=2)[:, :, 0]
+    reaches = held >= coverage - 1e-12
     start = np.arange(n)
-    width = np.where(reached >= coverage - 1e-12, last - start + 1, n + 1)
-    least = width.min(axis=1)
-    # Among runs of one width the one that holds most.
-    at = np.argmax(np.where(width == least[:, None], reached, -1), axis=1)
-    mass = reached[np.arange(rows), at]
-    first, final = at, at + least - 1
-    shorter_width = np.maximum(least - 1, 1)
-    ends = np.minimum(start[None, :] + shorter_width[:, None], n)
-    shorter = np.take_along_axis(below, ends, axis=1) - below[:, :-1]
-    best = np.argmax(shorter, axis=1)
-    nearer = (least > 1) & (coverage - shorter[np.arange(rows), best] < mass - coverage)
-    first = np.where(nearer, best, first)
-    final = np.where(nearer, np.minimum(best + shorter_width - 1, n - 1), final)
-    return first.astype(np.int64), final.astype(np.int64)
+    last = np.argmax(reaches, axis=2)
+    cost = last - start + 2 / (1 - coverage) * (short_of + np.take_along_axis(beyond, last, axis=1))
+    first = np.argmin(np.where(reaches.any(axis=2), cost, np.inf), axis=1)
+    every = np.arange(rows)
+    final = last[every, first]
+    mass = held[every, first, final]
+    from_above, from_below = mass - masses[every, final], mass - masses[every, first]
+    shorter = np.maximum(from_above, from_below)
+    nearer = (final > first) & (coverage - shorter < mass - coverage)
+    cut_above = nearer & (from_above >= from_below)
+    return first + (nearer & ~cut_above), final - cut_above
