@@ -19,7 +19,7 @@ THRESHOLD ?= 0.95
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits eval baseline robustness doctor test lint perf faults interop browser parity dist clean
+.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits eval baseline robustness predict doctor test lint perf faults interop browser parity dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,12 @@ robustness: SCORES ?= $(WORK)/scores
 robustness: BASELINE ?= $(WORK)/baseline/results
 robustness: $(VENV)/ready ## accuracy out of distribution beside a baseline's line: make robustness SCORES=... BASELINE=...
 	$(BIN)/oddpair robustness $(SCORES) --baseline $(BASELINE)
+
+predict: TABLE ?= $(WORK)/table.parquet
+predict: OUT ?= $(WORK)/prediction
+predict: $(VENV)/ready ## accuracy predicted from counts: make predict TABLE=... OUT=... (PUBLISHED=... makes the table of published ones)
+	$(if $(PUBLISHED),$(BIN)/oddpair predict --import frequency '$(PUBLISHED)' --out '$(TABLE)')
+	$(BIN)/oddpair predict '$(TABLE)' --out $(OUT) --workers $(WORKERS)
 
 doctor: $(VENV)/ready ## is this machine set up to run fast, and what would help
 	$(BIN)/oddpair doctor

@@ -42,6 +42,16 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "datasets": (GLOBAL_MEAN, "log joint count", "isotonic joint count"),
     "model": (OTHER_MODELS, OTHER_MODELS_MOVED, WITHOUT_COUNTS, WITHOUT_CORPUS),
 }
+# Names that fit a column or a legend.
+SHORT: Mapping[str, str] = {
+    DATASET_AND_COUNT: "dataset + count",
+    "log joint count": "count",
+    "isotonic joint count": "isotonic count",
+    OTHER_MODELS: "other models",
+    OTHER_MODELS_MOVED: "others, moved",
+    WITHOUT_COUNTS: "without counts",
+    WITHOUT_CORPUS: "without its corpus",
+}
 _SEED = 0
 
 
@@ -162,13 +172,13 @@ def show_predicted(found: Predicted) -> Iterator[str]:
     for kind in KINDS:
         rows = [(name, one[kind]) for name, one in told["models"].items() if one[kind]]
         yield ""
-        yield titles[kind]
+        yield f"{titles[kind]}; last columns: R2 of others"
         if not rows:
             yield "    not possible: the table is too small"
             continue
         if len(rows) > 1:
             rows.append(("mean", told["mean"][kind]))
-        header = ("", "n", "R2", "MAE", "cover", "score", *(f"R2 {name}" for name in SHOWN[kind]))
+        header = ("", "n", "R2", "MAE", "cover", "score", *(SHORT.get(name, name) for name in SHOWN[kind]))
         yield from align(
             [header, *(_show_row(name, one, kind) for name, one in rows)], n_names=1
         ).splitlines()

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from oddpair import files
 from oddpair.commands import predict_report as report
-from oddpair.commands.predict import KINDS, SHOWN, Predicted, as_json, choose_prediction, held_out
+from oddpair.commands.predict import KINDS, SHORT, SHOWN, Predicted, as_json, choose_prediction, held_out
 from oddpair.commands.predict_page import write_report
+from oddpair.commands.predict_summary import summarise
 from oddpair.commands.predict_texts import make_curves, predict_pmi, show_pmi
 from oddpair.errors import Refusal
 from oddpair.eval.composing.scaling import Scaling, scale
@@ -110,12 +111,13 @@ def find_more(found: Predicted, *, budget: int | None, sizes: Mapping[str, float
 
 
 def write_outcome(found: Predicted, more: More, folder: Path) -> None:
-    """Write scores.json, predictions.parquet, scores.csv, report.html and its pictures; equal tables give equal bytes."""
+    """Write scores (json, csv, md), predictions.parquet, report.html and its pictures; equal tables give equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     told = as_json(found) | more.as_json()
     # The path of the table is of this machine.
     files.write_text(folder / "scores.json", json.dumps(told | {"table": found.path.name}, indent=1) + "\n")
     files.write_text(folder / "scores.csv", _scores_csv(told))
+    files.write_text(folder / "scores.md", summarise(told))
     predictions = _find_predictions(found)
     columns = {name: pa.array(values) for name, values in predictions.items()}
     files.write_table(folder / "predictions.parquet", pa.table(columns))
@@ -184,7 +186,7 @@ def _make_report(found: Predicted, more: More) -> report.Report:
         lead=f"{len(table.models):,} models, {len(table.datasets):,} datasets and {len(np.unique(table.key)):,} concepts, "
         "each predicted by fits that have not met it.",
         cautions=tuple(cautions),
-        models=tuple(_model_report(table, model, more.forms, rng) for model in table.models),
+        models=tuple(_model_report(table, model, more.forms, rng) for model in _counted(table)),
         count_name="samples that name and show the concept",
         held_out=tuple(_scheme(found, kind) for kind in KINDS),
         forms=more.forms,
@@ -192,6 +194,11 @@ def _make_report(found: Predicted, more: More) -> report.Report:
         additions={name: one.found for name, one in more.additions.items()},
         predictions=_rows(found, None),
     )
+
+
+def _counted(table: AccuracyTable) -> list[str]:
+    told = ~np.isnan(table.count_joint) & table.known
+    return [model for model in table.models if (told & (table.model == model)).any()]
 
 
 def _model_report(
@@ -248,7 +255,9 @@ def _model_scores(name: str, one: Mapping[str, Any], kind: str) -> report.ModelS
     return report.ModelScores(
         name=name,
         ours=_score(one),
-        baselines={other: _score(score) for other, score in baselines.items() if score is not None},
+        baselines={
+            SHORT.get(other, other): _score(score) for other, score in baselines.items() if score is not None
+        },
     )
 
 
