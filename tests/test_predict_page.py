@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.predict_reports import NASTY, model_report, predictions, scores, whole_report
+from tests.predict_reports import NASTY, estimate, model_report, predictions, scores, whole_report
 
 from oddpair.commands.predict_checks import check
 from oddpair.commands.predict_page import make_page, write_report
 from oddpair.commands.predict_report import Caution, HeldOut, Predictions, Report
 from oddpair.eval.explaining.add import plan_additions
 from oddpair.eval.explaining.add_targets import Targets
+from oddpair.eval.explaining.compare_forms import FormComparison, FormScore, ModelForms
 
 
 def page_of(report):
@@ -137,6 +138,40 @@ def test_a_plan_is_shown_beside_plain_ways_of_spending_as_much():
         assert re.search(rf"<td>{way}</td>.*?{re.escape(gain)}", page)
     assert "which is no experiment" in page
     assert "<script" not in page
+
+
+def test_the_best_form_stands_beside_those_it_is_not_told_from_and_models_left_out_are_named():
+    def score(form, r2, gain):
+        return FormScore(
+            form=form,
+            r2=estimate(r2),
+            mae=estimate(0.1),
+            log_score=estimate(-0.5),
+            gain=gain,
+            gain_elsewhere=None,
+            standing="tie" if gain else "reference",
+            standing_elsewhere="unknown",
+            beyond="held",
+        )
+
+    model = ModelForms(
+        model=NASTY,
+        count="joint",
+        scores=(score("log-linear", 0.4, None), score("floor", 0.41, estimate(0.01))),
+        best="floor",
+        tied=("floor", "log-linear"),
+        fits={},
+        n_rows=1234,
+        n_concepts=1000,
+        n_datasets=3,
+    )
+    forms = FormComparison(models=(model,), left_out=("b: 3 rows",))
+    page = page_of(Report(title="t", lead="l", forms=forms))
+    row = re.search(r"<tr><td>&lt;script.*?</tr>", page).group()
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", row)[1:] == [
+        *("1,234", "floor", "0.410", "[0.360, 0.460]", "+0.010", "[−0.040, +0.060]", "log-linear")
+    ]
+    assert "b: 3 rows" in page
 
 
 def test_columns_of_different_lengths_are_refused():

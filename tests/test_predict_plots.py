@@ -84,3 +84,12 @@ def test_parts_whose_interval_misses_the_target_have_another_colour():
     assert colours == expected
     assert datasets[1].share.value == 1
     assert colours[1] == OTHER
+
+
+def test_a_model_without_any_count_has_an_empty_panel():
+    model = replace(
+        model_report("a", predictions()), count=np.zeros(0), accuracy=np.zeros(0), decades=(), curve=None
+    )
+    axes = plot_model(model, find_span([model])).axes[0]
+    assert len(dots_of(axes)) == 0
+    assert axes.get_title(loc="left") == "a"

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,13 @@ def draw_table(seed, *, n=300, slope=0.4, growth=0.6, spread=0.3, noise=50, mode
     rng = np.random.default_rng(seed)
     rate, hard = 10 ** rng.uniform(-7, -3, n), rng.normal(0, spread, n)
     models = models or {corpus: (corpus,) for corpus in SIZES}
-    columns = {"model": [], "corpus": [], "concept": [], "accuracy": [], "count_joint": []}
+    columns: dict[str, list[Any]] = {
+        "model": [],
+        "corpus": [],
+        "concept": [],
+        "accuracy": [],
+        "count_joint": [],
+    }
     for corpus, size in SIZES.items():
         count = rng.poisson(rate * size)
         logit = -2 + slope * np.log10(1 + count) + growth * (np.log10(size) - 7) + hard
@@ -127,6 +134,7 @@ def test_the_fit_within_a_corpus_finds_its_slope():
     found = scale(scale_concepts(draw_table(0, n=1000), SIZES), np.random.default_rng(0), draws=8)
     assert [corpus.corpus for corpus in found.corpora] == list(SIZES)
     for corpus in found.corpora:
+        assert corpus.slope is not None
         assert corpus.slope.low - 0.05 <= 0.4 <= corpus.slope.high + 0.05
         assert corpus.size == SIZES[corpus.corpus]
 

@@ -92,6 +92,8 @@ def test_extrapolation_is_counted_and_objects_that_the_corpus_lacks_are_kept():
 def test_counts_that_say_something_save_log_loss_over_the_baselines():
     found = predict_unseen(draw_world(0, n_sets=2000, slope=1.5, level=-4.0))
     assert all(baseline.saved.low > 0 for baseline in found.baselines)
+    assert found.explained is not None
+    assert found.explained.r2_bins is not None
     assert found.explained.r2_bins.value > 0.8
     nothing = predict_unseen(draw_world(0, n_sets=2000, slope=0.0, level=0.0))
     assert all(baseline.saved.low < 0 for baseline in nothing.baselines)

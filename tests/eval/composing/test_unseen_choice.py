@@ -35,7 +35,7 @@ def test_what_the_accuracy_follows_is_chosen():
 def test_every_candidate_is_scored_beside_the_chosen_one():
     choice = choose_features(seen_of(draw_world(0)))
     losses = {score.columns: score.log_loss for score in choice.scores}
-    assert min(losses, key=losses.get) == choice.columns
+    assert min(losses, key=lambda columns: losses[columns]) == choice.columns
     assert all(score.worse.value >= 0 for score in choice.scores)
     assert all(score.worse.low <= score.worse.value <= score.worse.high for score in choice.scores)
 

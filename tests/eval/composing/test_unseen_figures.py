@@ -35,6 +35,9 @@ def test_true_probabilities_reach_the_ceiling_over_bins_on_the_average():
         share = np.linspace(0.1, 0.9, len(world))
         correct = (rng.random(len(world)) < share).astype(float)
         each = explain(correct, share, tie(world), np.arange(len(world)))
+        assert each is not None
+        assert each.r2_bins is not None
+        assert each.ceiling_bins is not None
         found.append(each.r2_bins.value)
         ceilings.append(each.ceiling_bins)
     assert np.mean(found) == pytest.approx(np.mean(ceilings), abs=0.015)
@@ -44,9 +47,11 @@ def test_samples_of_one_set_lie_in_one_bin_and_few_samples_in_few():
     world = draw_world(0, n_sets=300, models=("a", "b"))
     predicted = np.linspace(0, 1, len(world))
     found = explain(world.correct, predicted, tie(world), np.arange(len(world)))
+    assert found is not None
     assert all(each.observed.n % 2 == 0 for each in found.bins)
     rows = np.arange(50)
     few = explain(world.correct[rows], predicted[rows], tie(world), rows)
+    assert few is not None
     assert (len(few.bins), few.r2_bins, few.ceiling_bins) == (2, None, None)
 
 
