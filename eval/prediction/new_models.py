@@ -21,7 +21,7 @@ Coded = NDArray[np.float32]
 FEWEST_DONORS = 4
 _FEWEST_TEACHERS = 2
 # Donors of like skill teach most: the weight falls off over this many logits of anchor accuracy.
-_REACH = 0.6
+_REACH = 0.35
 # Of a dataset's common departure half is believed, and of the learned correction this share: few models, and many
 # concepts that share what is peculiar to each.
 _COMMON = 0.5

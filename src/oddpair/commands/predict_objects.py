@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from oddpair import files
+from oddpair.commands.predict_objects_page import make_report
+from oddpair.commands.predict_page import write_report
 from oddpair.eval.composing.objects import ObjectSamples
 from oddpair.eval.composing.objects_file import read_objects
 from oddpair.eval.composing.scaling import LEAST_CORPORA, scale
@@ -27,7 +29,8 @@ def predict_objects(path: Path, counts: Mapping[str, Path], out: Path | None) ->
     Args:
         path: Table of samples, see `oddpair.eval.composing.objects_file.read_objects`.
         counts: Folder of ``oddpair count`` by the name of the corpus.
-        out: Folder for ``scores.json`` and ``predictions.parquet``, a row for each unseen sample; ``None`` writes none.
+        out: Folder for ``scores.json``, ``predictions.parquet`` (a row for each unseen sample) and the report; ``None``
+            writes none.
 
     Returns:
         By model, by corpus (all its models together, where it has several) and from smaller corpora to the largest;
@@ -50,6 +53,7 @@ def predict_objects(path: Path, counts: Mapping[str, Path], out: Path | None) ->
     if out is not None:
         files.write_json(out / SCORES, found)
         _write_predictions(out / PREDICTIONS, samples, by_model)
+        write_report(out, make_report(samples, by_model))
     return found
 
 

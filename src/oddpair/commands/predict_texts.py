@@ -12,7 +12,8 @@ import numpy as np
 
 from oddpair import files
 from oddpair.commands.counted import label_counts
-from oddpair.commands.predict_report import PmiCurve, Point
+from oddpair.commands.predict_page import write_report
+from oddpair.commands.predict_report import Caution, PmiCurve, Point, Report
 from oddpair.errors import Refusal
 from oddpair.eval.composing.pmi_gap import find_obstacle, measure_pmi
 from oddpair.eval.composing.pmi_gap_rows import PmiRows, rows_of_table
@@ -38,8 +39,8 @@ def predict_texts(path: Path, counts: Path, out: Path | None, *, answers: Answer
     Args:
         path: Table of samples, see `oddpair.eval.composing.pmi_texts_file.read_texts`.
         counts: Folder of ``oddpair count`` of the corpus that the models were trained on; its vocabulary finds concepts.
-        out: Folder for ``scores.json`` and ``predictions.parquet``, a row for each sample with its concepts and PMI;
-            ``None`` writes none.
+        out: Folder for ``scores.json``, ``predictions.parquet`` (a row for each sample with its concepts and PMI) and
+            the report; ``None`` writes none.
         answers: ``gold`` for the correct answers beside the questions, ``predicted`` for those of the models.
 
     Returns:
@@ -77,7 +78,19 @@ def predict_texts(path: Path, counts: Path, out: Path | None, *, answers: Answer
     if out is not None:
         files.write_json(out / SCORES, found)
         _write_samples(out / PREDICTIONS, samples, texts, counted.names)
+        write_report(out, _make_report(found))
     return found
+
+
+def _make_report(found: Mapping[str, Any]) -> Report:
+    # The published variant is no logarithm of a ratio to chance, so that its curve has no place beside the other.
+    models = {model: {VARIANTS[0]: each[VARIANTS[0]]} for model, each in found["models"].items()}
+    return Report(
+        title="Accuracy against PMI of the words of texts",
+        lead=f"{found['used']:,} of {found['rows']:,} rows have a mean PMI over the pairs of concepts that their words name.",
+        cautions=tuple(Caution(title="The texts", text=note) for note in found["notes"]),
+        pmi=make_curves({"models": models}),
+    )
 
 
 def show_texts(found: Mapping[str, Any]) -> Iterator[str]:
