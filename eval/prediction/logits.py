@@ -71,25 +71,27 @@ def fit_logits(
     hessian = (basis.T * (weight / 4).astype(np.float32)) @ basis
     hessian[np.diag_indices_from(hessian)] += 1
     factor = cho_factor(hessian, check_finite=False)
+    # Every problem keeps its own momentum and stops on its own: what one is trained on must not move another by a digit.
     guess = np.zeros(hits.shape[1], dtype=np.float32)
-    ahead = np.zeros((basis.shape[1], hits.shape[1]), dtype=np.float32)
-    coefficients: Basis = ahead.copy()
-    momentum = 1.0
+    coefficients: Basis = np.zeros((basis.shape[1], hits.shape[1]), dtype=np.float32)
+    ahead = coefficients.copy()
+    momentum = np.ones(hits.shape[1], dtype=np.float32)
+    moving = np.ones(hits.shape[1], dtype=np.bool_)
     for step in range(_STEPS):
         score = masked * _slope(basis @ ahead + centre, hits, guess * chance[:, None].astype(np.float32))
-        step_to = cho_solve(factor, basis.T @ score - ahead, check_finite=False)
-        reached: Basis = (ahead + step_to).astype(np.float32)
+        newton = cho_solve(factor, basis.T @ score - ahead, check_finite=False)
+        reached = np.where(moving, ahead + newton, coefficients).astype(np.float32)
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         # A problem that overshoots loses its momentum.
         keeps = ((ahead - reached) * (reached - coefficients)).sum(axis=0) <= 0
-        moved = float(np.abs(reached - coefficients).max())
-        ahead = reached + np.where(keeps, (momentum - 1) / faster, 0).astype(np.float32) * (
-            reached - coefficients
-        )
-        coefficients, momentum = reached, faster if keeps.any() else 1.0
+        change = reached - coefficients
+        ahead = (reached + np.where(keeps, (momentum - 1) / faster, 0) * change).astype(np.float32)
+        moving &= np.abs(change).max(axis=0) >= _SETTLED
+        coefficients, momentum = reached, np.where(keeps, faster, 1).astype(np.float32)
         if step % _EVERY == _EVERY - 1:
-            guess = _fit_guess(basis @ coefficients + centre, hits, masked, chance)
-        if moved < _SETTLED:
+            likeliest = _fit_guess(basis @ coefficients + centre, hits, masked, chance)
+            guess = np.where(moving, likeliest, guess)
+        if not moving.any():
             break
     eta = basis @ coefficients + centre
     return Logits(eta=eta.astype(np.float64), guess=guess.astype(np.float64))

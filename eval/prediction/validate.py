@@ -18,7 +18,7 @@ from oddpair.eval.prediction.features import ConceptFeatures, find_features
 from oddpair.eval.prediction.held_out import CONCEPTS, DATASETS, Prediction, Rows, predict_held_out
 from oddpair.eval.prediction.new_models import FEWEST_DONORS, move_to_mean, predict_model
 from oddpair.eval.prediction.scoring import Score, compare_r2, score
-from oddpair.eval.prediction.table import FOLDS, AccuracyTable
+from oddpair.eval.prediction.table import AccuracyTable
 from oddpair.eval.prediction.transfer_features import Shared, find_shared
 
 FloatArray = NDArray[np.float64]
@@ -213,8 +213,7 @@ def _hold_out_inside(job: _Inside) -> ModelValidation:
 def _hold_out_concepts(data: Rows, rows: AccuracyTable) -> HeldOut | None:
     if rows.known.sum() < _FEWEST_ROWS or len(np.unique(rows.fold[rows.known])) < _FEWEST_DATASETS:
         return None
-    # Rows without an accuracy are a part of their own, predicted by all others.
-    part = np.where(rows.known, rows.fold, FOLDS)
+    part = rows.fold
     prediction = predict_held_out(data, part, CONCEPTS, whole_datasets=False)
     return _held_out(data.accuracy, prediction, predict_by_baselines(data.features, data.accuracy, part))
 
