@@ -54,12 +54,10 @@ def predict_model(cells: Cells, shared: Shared, model: int, donors: IntArray, *,
     if len(donors) < FEWEST_DONORS or model in donors:
         raise ValueError(f"{len(donors)} donors, at least {FEWEST_DONORS} other models are needed")
     strangers = not (cells.corpora[donors] == cells.corpora[model]).any()
-    lessons = {}
-    for donor in _teachers(cells, model, donors):
-        # A model of a new corpus is learned from donors whose corpus is hidden from them as well.
-        hidden = cells.corpora[donors] == cells.corpora[donor] if strangers else donors == donor
-        if (~hidden).sum() >= _FEWEST_TEACHERS:
-            lessons[donor] = find_transfer(cells, shared, donor, donors[~hidden])
+    lessons = _give_lessons(cells, shared, model, donors, hide_corpus=strangers)
+    if not lessons:
+        # Donors of one corpus alone: nobody would be left to predict them without it.
+        lessons = _give_lessons(cells, shared, model, donors, hide_corpus=False)
     own = find_transfer(cells, shared, model, donors)
     mean = own.mean
     if len(lessons) >= FEWEST_DONORS:
@@ -71,6 +69,18 @@ def predict_model(cells: Cells, shared: Shared, model: int, donors: IntArray, *,
     return Prediction(
         mean=mean, interval=find_intervals(mean, _scatter(cells, model, lessons), cells.support)
     )
+
+
+def _give_lessons(
+    cells: Cells, shared: Shared, model: int, donors: IntArray, *, hide_corpus: bool
+) -> dict[int, Transfer]:
+    # A model of a new corpus is learned from donors whose corpus is hidden from them as well.
+    lessons = {}
+    for donor in _teachers(cells, model, donors):
+        hidden = cells.corpora[donors] == cells.corpora[donor] if hide_corpus else donors == donor
+        if (~hidden).sum() >= _FEWEST_TEACHERS:
+            lessons[donor] = find_transfer(cells, shared, donor, donors[~hidden])
+    return lessons
 
 
 def _teachers(cells: Cells, model: int, donors: IntArray) -> list[int]:

@@ -110,22 +110,26 @@ def predict_table(path: Path, *, anchor: str | None, top1: Sequence[str], worker
     )
 
 
-def choose_prediction(found: ModelValidation, rows: AccuracyTable) -> tuple[Prediction, NDArray[np.str_]]:
+def choose_prediction(
+    found: ModelValidation, rows: AccuracyTable, table: AccuracyTable
+) -> tuple[Prediction, NDArray[np.str_]]:
     """Choose for each row the prediction that knows most, and say which kind it is.
 
-    A row of unknown accuracy is predicted as a new concept where its dataset is known of the model, as a new dataset
-    where others are, and as a new model where nothing is.
+    A row of unknown accuracy is predicted as a new concept where its dataset is known of the model; else from the other
+    models where they were tested on the dataset; else as a new dataset, of which nobody's accuracy is known.
 
     Args:
         found: What was found of the model.
         rows: Its rows.
+        table: All rows.
 
     Returns:
         Predictions, NaN where nothing can be said, and ``concepts``, ``datasets``, ``model`` or ``""`` for each row.
     """
     n = len(rows)
-    tested = np.isin(rows.dataset, rows.dataset[rows.known])
-    wanted = np.where(tested, "concepts", "datasets" if rows.known.any() else "model")
+    mine = np.isin(rows.dataset, rows.dataset[rows.known])
+    others = np.isin(rows.dataset, table.dataset[table.known & (table.model != rows.model[0])])
+    wanted = np.where(mine, "concepts", np.where(others & (found.model is not None), "model", "datasets"))
     mean, low, high = (np.full(n, np.nan) for _ in range(3))
     kind = np.full(n, "", dtype="<U8")
     for name, one in zip(KINDS, (found.concepts, found.datasets, found.model), strict=True):

@@ -128,7 +128,7 @@ def _find_predictions(found: Predicted) -> dict[str, NDArray[Any]]:
     parts = []
     for name, one in found.validation.models.items():
         rows = found.table.take(one.rows)
-        chosen, kind = choose_prediction(one, rows)
+        chosen, kind = choose_prediction(one, rows, found.table)
         columns: dict[str, NDArray[Any]] = {
             "model": rows.model,
             "dataset": rows.dataset,
@@ -274,7 +274,7 @@ def _rows(found: Predicted, kind: str | None) -> report.Predictions | None:
     for one in found.validation.models.values():
         rows = found.table.take(one.rows)
         if kind is None:
-            prediction = choose_prediction(one, rows)[0]
+            prediction = choose_prediction(one, rows, found.table)[0]
             wanted = ~rows.known & ~np.isnan(prediction.mean)
         else:
             held = held_out(one, kind)
