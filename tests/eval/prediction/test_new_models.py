@@ -15,7 +15,7 @@ MODEL = 2
 
 @pytest.fixture(scope="module")
 def table():
-    return plant_table(CORPORA, classes=60)
+    return plant_table(CORPORA, classes=30)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_intervals_hold_about_nine_in_ten_and_more_where_counts_tell_much(slope,
     assert 0.86 < np.mean(inside) < most
 
 
-@pytest.mark.parametrize("top1", [0.05, 0.4, 0.9])
+@pytest.mark.parametrize("top1", [0.05, 0.9])
 def test_predictions_of_the_anchor_average_to_the_accuracy_that_is_told(table, top1):
     cells, _ = lay(table, {"m02": top1})
     mean = predict(cells, MODEL, others(cells, MODEL)).mean
