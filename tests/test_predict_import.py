@@ -28,7 +28,7 @@ def test_the_published_tables_are_written_and_told(tmp_path, published):
     assert [found[name] for name in ("models", "corpora", "datasets", "concepts")] == [2, 2, 1, 2]
     assert found["known"] == {
         "accuracy": 0.75,
-        "n": 0,
+        "n": 1,
         "count_text": 0.5,
         "count_image": 0,
         "count_joint": 0,
