@@ -37,7 +37,7 @@ def test_the_published_tables_are_written_and_told(tmp_path, published):
     lines = list(show_import(found))
     assert lines[0] == f"4 rows of 2 models, 1 datasets and 2 concepts in {out}"
     assert lines[1] == (
-        "known of the rows: accuracy 75.0 %, n 0.0 %, count_text 50.0 %, count_image 0.0 %, count_joint 0.0 %, pmi 0.0 %"
+        "known of the rows: accuracy 75.0 %, n 100.0 %, count_text 50.0 %, count_image 0.0 %, count_joint 0.0 %, pmi 0.0 %"
     )
     assert lines[2] == "note: rows without count_text, which is not a count of 0: other all"
 

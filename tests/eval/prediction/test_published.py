@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from oddpair.commands.predict import Predicted, as_json
 from oddpair.commands.predict_import import import_frequency
+from oddpair.commands.predict_summary import summarise
+from oddpair.eval.explaining.explain import Explanation
 from oddpair.eval.prediction.baselines import DATASET_AND_COUNT
 from oddpair.eval.prediction.scoring import is_covered
 from oddpair.eval.prediction.table import COUNTS
@@ -181,3 +184,32 @@ def test_intervals_score_better_than_those_of_plain_counts(found, reference, kin
     if kind == "concepts":
         for one in held_out:
             assert one.score.interval_score < one.baselines[plainly].interval_score
+
+
+def figures(text):
+    """Numbers of the rows of a Markdown table, by their first cell."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0]: row[1:] for row in rows if len(row) == 11 and row[1][-1].isdigit()}
+
+
+def test_the_pages_show_the_scores_as_the_command_writes_them(table, found, root):
+    told = as_json(
+        Predicted(
+            path=PUBLISHED,
+            table=table,
+            support=table.n,
+            validation=found,
+            explanation=Explanation(models=()),
+            notes=(),
+        )
+    )
+    ours = figures(summarise(told))
+    assert len(ours) == 19
+    for page, n in (("docs/predicting.md", 19), ("README.md", 8)):
+        quoted = figures((root / page).read_text(encoding="utf-8"))
+        assert len(quoted) == n
+        for name, row in quoted.items():
+            # Processors round single precision otherwise.
+            assert np.allclose(
+                [float(cell) for cell in row], [float(cell) for cell in ours[name]], atol=0.003
+            )
