@@ -117,7 +117,7 @@ doctor: $(VENV)/ready ## is this machine set up to run fast, and what would help
 	$(BIN)/oddpair doctor
 
 test: $(VENV)/ready ## every test but the faults
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/ready ## ruff and mypy
 	$(BIN)/ruff check .
