@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oddpair.eval.prediction.features import ConceptFeatures
 
-Basis = NDArray[np.float32]
+# Single precision for thousands of concepts; who needs the same digits on any processor passes doubles.
+Basis = NDArray[np.floating[Any]]
 FloatArray = NDArray[np.float64]
 
 # Beyond this many columns the basis changes held-out R2 on the published tables by less than .001.
@@ -75,7 +77,7 @@ def make_kernel(features: ConceptFeatures, pooling: Pooling) -> NDArray[np.float
     return kernel
 
 
-def make_basis(kernel: NDArray[np.float32], most: int = MOST_COLUMNS) -> Basis:
+def make_basis(kernel: Basis, most: int = MOST_COLUMNS) -> Basis:
     """Find a basis whose products give the covariance: a Cholesky factor, the largest remainder first.
 
     A function with standard normal coefficients on its columns has the kernel as its covariance, up to what
@@ -86,7 +88,7 @@ def make_basis(kernel: NDArray[np.float32], most: int = MOST_COLUMNS) -> Basis:
         most: Largest number of columns.
 
     Returns:
-        Shape ``(n, at most most)``.
+        Shape ``(n, at most most)``, of the kernel's precision.
 
     References:
         Harbrecht, Peters and Schneider, Applied Numerical Mathematics 62(4), 2012.
@@ -98,7 +100,7 @@ def make_basis(kernel: NDArray[np.float32], most: int = MOST_COLUMNS) -> Basis:
     n = len(kernel)
     left = np.diag(kernel).astype(np.float64).copy()
     least = 1e-4 * left.max()
-    basis = np.zeros((n, min(n, most)), dtype=np.float32)
+    basis = np.zeros((n, min(n, most)), dtype=kernel.dtype)
     for column in range(basis.shape[1]):
         pivot = int(np.argmax(left))
         if left[pivot] <= least:

@@ -46,7 +46,7 @@ def fit_logits(
     that an accuracy outside ``trained`` moves nothing; it may be NaN.
 
     Args:
-        basis: As `make_basis`, shape ``(n, r)``.
+        basis: As `make_basis`, shape ``(n, r)``; its precision is that of the fit.
         accuracy: Accuracy of each row in each problem, 0 to 1, shape ``(n, b)``.
         support: Samples behind each row, shape ``(n,)``.
         chance: Accuracy of a blind guess, shape ``(n,)``.
@@ -64,33 +64,36 @@ def fit_logits(
     if not trained.any(axis=0).all():
         raise ValueError(f"problem {int(np.argmin(trained.any(axis=0)))} has no rows to be trained on")
     weight = support / (1 + (support - 1) * WORKING_DISPERSION)
-    masked = (weight[:, None] * trained).astype(np.float32)
-    hits = np.where(trained, accuracy, 0.5).astype(np.float32)
+    masked = (weight[:, None] * trained).astype(basis.dtype)
+    hits = np.where(trained, accuracy, 0.5).astype(basis.dtype)
     mean = (masked * hits).sum(axis=0) / masked.sum(axis=0)
-    centre = logit(np.clip(mean, 0.001, 0.999)).astype(np.float32)
-    hessian = (basis.T * (weight / 4).astype(np.float32)) @ basis
+    centre = logit(np.clip(mean, 0.001, 0.999)).astype(basis.dtype)
+    hessian = (basis.T * (weight / 4).astype(basis.dtype)) @ basis
     hessian[np.diag_indices_from(hessian)] += 1
     factor = cho_factor(hessian, check_finite=False)
     # Every problem keeps its own momentum and stops on its own: what one is trained on must not move another by a digit.
-    guess = np.zeros(hits.shape[1], dtype=np.float32)
-    coefficients: Basis = np.zeros((basis.shape[1], hits.shape[1]), dtype=np.float32)
+    # From above: a curve that has learned to lie flat at chance by itself leaves nothing for a guess rate to explain.
+    guess = np.ones(hits.shape[1], dtype=basis.dtype)
+    coefficients: Basis = np.zeros((basis.shape[1], hits.shape[1]), dtype=basis.dtype)
     ahead = coefficients.copy()
-    momentum = np.ones(hits.shape[1], dtype=np.float32)
+    momentum = np.ones(hits.shape[1], dtype=basis.dtype)
     moving = np.ones(hits.shape[1], dtype=np.bool_)
     for step in range(_STEPS):
-        score = masked * _slope(basis @ ahead + centre, hits, guess * chance[:, None].astype(np.float32))
+        score = masked * _slope(basis @ ahead + centre, hits, guess * chance[:, None].astype(basis.dtype))
         newton = cho_solve(factor, basis.T @ score - ahead, check_finite=False)
-        reached = np.where(moving, ahead + newton, coefficients).astype(np.float32)
+        reached = np.where(moving, ahead + newton, coefficients).astype(basis.dtype)
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         # A problem that overshoots loses its momentum.
         keeps = ((ahead - reached) * (reached - coefficients)).sum(axis=0) <= 0
         change = reached - coefficients
-        ahead = (reached + np.where(keeps, (momentum - 1) / faster, 0) * change).astype(np.float32)
-        moving &= np.abs(change).max(axis=0) >= _SETTLED
-        coefficients, momentum = reached, np.where(keeps, faster, 1).astype(np.float32)
+        ahead = (reached + np.where(keeps, (momentum - 1) / faster, 0) * change).astype(basis.dtype)
+        coefficients, momentum = reached, np.where(keeps, faster, 1).astype(basis.dtype)
         if step % _EVERY == _EVERY - 1:
             likeliest = _fit_guess(basis @ coefficients + centre, hits, masked, chance)
+            # One whose guess has just moved is not done, however little its coefficients do.
+            restless = (np.abs(change).max(axis=0) >= _SETTLED) | (likeliest != guess)
             guess = np.where(moving, likeliest, guess)
+            moving &= restless
         if not moving.any():
             break
     eta = basis @ coefficients + centre
@@ -111,7 +114,7 @@ def rate(eta: FloatArray, guess: FloatArray, variance: float | FloatArray = 0.0)
 def _slope(eta: Basis, hits: Basis, floor: Basis) -> Basis:
     skill: Basis = expit(eta)
     mean = floor + (1 - floor) * skill
-    slope: Basis = ((hits - mean) * (1 - floor) * skill / np.maximum(mean, 1e-6)).astype(np.float32)
+    slope: Basis = ((hits - mean) * (1 - floor) * skill / np.maximum(mean, 1e-6)).astype(eta.dtype)
     return slope
 
 
@@ -119,8 +122,8 @@ def _fit_guess(eta: Basis, hits: Basis, masked: Basis, chance: FloatArray) -> Ba
     skill = expit(eta)
     values = []
     for share in _GUESSES:
-        floor = (share * chance[:, None]).astype(np.float32)
+        floor = (share * chance[:, None]).astype(eta.dtype)
         mean = np.clip(floor + (1 - floor) * skill, 1e-6, 1 - 1e-6)
         values.append((masked * (hits * np.log(mean) + (1 - hits) * np.log1p(-mean))).sum(axis=0))
-    likeliest: Basis = _GUESSES[np.argmax(np.stack(values), axis=0)].astype(np.float32)
+    likeliest: Basis = _GUESSES[np.argmax(np.stack(values), axis=0)].astype(eta.dtype)
     return likeliest

@@ -63,3 +63,22 @@ def test_a_rate_averages_over_the_error_of_its_logit():
     for eta, variance in ((-2.0, 1.0), (0.5, 2.0)):
         drawn = expit(rng.normal(eta, np.sqrt(variance), 200_000)).mean()
         assert rate(np.array(eta), np.array(0.0), variance) == pytest.approx(drawn, abs=0.01)
+
+
+def guesses_of(share: float, scale: float, seed: int) -> np.ndarray:
+    """Fit a problem whose hardest concepts are answered by guessing one of ten, that share of the time."""
+    rng = np.random.default_rng(seed)
+    at = np.linspace(-4, 4, 400)
+    skill = expit(scale * at)
+    accuracy = rng.binomial(200, share * 0.1 + (1 - share * 0.1) * skill) / 200
+    kernel = (4 * np.exp(-0.5 * (at[:, None] - at[None]) ** 2)).astype(np.float32)
+    every = np.ones((400, 1), dtype=bool)
+    return fit_logits(
+        make_basis(kernel), accuracy[:, None], np.full(400, 200.0), np.full(400, 0.1), every
+    ).guess
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_planted_guess_rate_comes_back(seed):
+    assert guesses_of(1.0, 2.0, seed)[0] >= 0.8
+    assert guesses_of(0.0, 2.0, seed)[0] <= 0.2
