@@ -19,7 +19,7 @@ THRESHOLD ?= 0.95
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits eval baseline robustness predict doctor test lint perf faults interop browser parity dist clean
+.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits eval baseline robustness predict submit validate leaderboard entries doctor test lint perf faults interop browser parity dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,21 @@ predict: $(VENV)/ready ## accuracy predicted from counts: make predict TABLE=...
 	$(if $(PUBLISHED),$(BIN)/oddpair predict --import frequency '$(PUBLISHED)' --out '$(TABLE)')
 	$(BIN)/oddpair predict '$(TABLE)' --out $(OUT) --workers $(WORKERS)
 
+submit: SCORES ?= $(WORK)/scores
+submit: $(VENV)/ready ## bundle scores for the leaderboard: make submit SCORES=... DECLARE=me.yaml (without it, a template; DRY=1 only tells)
+	$(BIN)/oddpair submit $(SCORES) $(if $(MODEL),--model '$(MODEL)') $(if $(DECLARE),--declare '$(DECLARE)') $(if $(DRY),--dry-run)
+
+validate: SUBMISSION ?= $(wildcard benchmarks/submissions/*)
+validate: $(VENV)/ready ## compute every number of a submission again: make validate SUBMISSION=benchmarks/submissions/...
+	$(BIN)/oddpair validate $(SUBMISSION)
+
+leaderboard: OUT ?= site
+leaderboard: $(VENV)/ready ## the leaderboard's page of all submissions, into site/
+	$(BIN)/oddpair leaderboard --out $(OUT)
+
+entries: $(VENV)/ready ## train the leaderboard's own tiny models on the demo's world, score and submit them: about half an hour
+	$(BIN)/python -m oddpair.demo.entries --demo $(WORK)/demo --out $(WORK)/entries --workers $(WORKERS)
+
 doctor: $(VENV)/ready ## is this machine set up to run fast, and what would help
 	$(BIN)/oddpair doctor
 
@@ -152,9 +167,10 @@ interop: $(VENV)/ready $(INTEROP)/ready ## the real img2dataset, clip-retrieval'
 # Playwright drives the chromium of the system, and lies apart so that no other test finds it.
 $(BROWSER)/ready: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --upgrade --target $(BROWSER)/site playwright
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(BROWSER)/site axe-playwright-python
 	touch $@
 
-browser: $(VENV)/ready $(BROWSER)/ready ## the labelling page in a real chromium, which must be installed
+browser: $(VENV)/ready $(BROWSER)/ready ## the labelling page and the leaderboard in a real chromium, which must be installed
 	PYTHONPATH=$(BROWSER)/site $(BIN)/python -m pytest -q -x tests/browser
 
 # The peer needs an older numpy; all else it takes from the main environment, behind its own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,29 @@ def open_pictures(folder: Path, found: EvaluationSet) -> EmbeddedPictures:
         _parts=tuple(parts),
         _part=part,
         _row=rows,
+    )
+
+
+def hold_pictures(
+    uids: Sequence[str | None], places: IntArray, rows: NDArray[np.float32], *, preprocessing: str
+) -> EmbeddedPictures:
+    """Hold the rows of some pictures of a set in memory.
+
+    Args:
+        uids: Id of each picture of the set's table; ``None`` for one that is not asked about.
+        places: Rows of the set's table that were embedded, shape ``(n,)``.
+        rows: Their unit rows, shape ``(n, d)``.
+        preprocessing: How pictures became input, in one line.
+    """
+    part, row = np.full((2, len(uids)), -1, dtype=np.int64)
+    part[places], row[places] = 0, np.arange(len(places))
+    return EmbeddedPictures(
+        uids=tuple(uids),
+        dimension=rows.shape[1],
+        preprocessing=preprocessing,
+        _parts=(rows,),
+        _part=part,
+        _row=row,
     )
 
 

@@ -9,6 +9,7 @@ import tarfile
 from typing import Any
 
 import pytest
+from tests.eval.submission.scores import declaration_of, write_scores
 from tests.retrieval import tiny_models
 from tests.test_cli_eval import write_set
 from typer.testing import CliRunner
@@ -281,6 +282,26 @@ def test_what_is_said_of_evaluation_runs(readme, small_run, noise, as_bytes, tmp
     assert "7 models" in run_in(tmp_path, table[-1], monkeypatch)
 
 
+def test_scores_become_a_page_by_the_commands_of_the_leaderboard(readme, root, tmp_path, monkeypatch):
+    _, honest = write_scores(tmp_path)
+    (tmp_path / "me.yaml").write_text(declaration_of(honest), encoding="utf-8")
+    ours = sorted((root / "benchmarks" / "submissions").iterdir())[0]
+    shutil.copytree(ours, tmp_path / "benchmarks" / "submissions" / ours.name)
+    section = readme.split("## Leaderboard")[1].split("\n## ")[0]
+    commands = section.split("```")[1].strip().splitlines()
+    assert [command.split()[1] for command in commands] == ["submit", "submit", "validate", "leaderboard"]
+    for command in commands:
+        words = [
+            each
+            for word in command.split()
+            for each in (sorted(map(str, tmp_path.glob(word))) if "*" in word else [word])
+        ]
+        run_in(tmp_path, " ".join(words), monkeypatch)
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert ours.name.split("__")[1] in page
+    assert honest.name.split("__")[1] in page
+
+
 def test_sets_and_splits_that_are_named_for_evaluation_are_known_to_their_benchmarks(readme):
     section = readme.split("## Evaluation")[1].split("\n## ")[0]
     commands = [shlex.split(command) for command in re.findall(r"`(oddpair eval .*)`", section)]
@@ -307,6 +328,7 @@ def test_sets_and_splits_that_are_named_for_evaluation_are_known_to_their_benchm
         "docs/counting.md",
         "docs/splits.md",
         "docs/evaluation.md",
+        "docs/leaderboard.md",
     ],
 )
 def test_every_option_that_is_told_of_is_there(root, page):

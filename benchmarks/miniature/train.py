@@ -35,6 +35,7 @@ class TrainPlan:
         rate: Highest learning rate, reached after the warm-up and left along a cosine.
         warmup: Steps of linear warm-up.
         decay: Weight decay of matrices.
+        width: Of the model, as `oddpair.benchmarks.miniature.model.model_config`.
     """
 
     steps: int
@@ -43,6 +44,7 @@ class TrainPlan:
     rate: float = 2e-3
     warmup: int = 100
     decay: float = 0.1
+    width: int = tiny.WIDTH
 
 
 def train_model(shards: Path, vocabulary: Path, folder: Path, plan: TrainPlan, *, half: bool = False) -> None:
@@ -71,7 +73,7 @@ def train_model(shards: Path, vocabulary: Path, folder: Path, plan: TrainPlan, *
     if len(captions) < plan.batch:
         raise Refusal(f"{shards} holds {len(captions)} rows, a batch needs {plan.batch}: use a larger corpus")
     tokens = tokenizer(captions).to(torch.int32)
-    model = tiny.create_model(tokenizer.vocab_size, plan.seed)
+    model = tiny.create_model(tokenizer.vocab_size, plan.seed, plan.width)
     optimizer = _optimizer(model, plan)
     log = _resume(folder / CHECKPOINT, model, optimizer)
     start = len(log)
@@ -86,7 +88,14 @@ def train_model(shards: Path, vocabulary: Path, folder: Path, plan: TrainPlan, *
         folder / "training.json",
         {"plan": asdict(plan), "rows": len(captions), "loss": [round(value, 5) for value in log[::10]]},
     )
-    tiny.write_model(folder, model.state_dict(), vocabulary.read_bytes(), tokenizer.vocab_size, half=half)
+    tiny.write_model(
+        folder,
+        model.state_dict(),
+        vocabulary.read_bytes(),
+        tokenizer.vocab_size,
+        width=plan.width,
+        half=half,
+    )
     for name in (CHECKPOINT, STEP):
         (folder / name).unlink(missing_ok=True)
 

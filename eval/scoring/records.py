@@ -80,7 +80,7 @@ def write_records(path: Path, kind: Kind, table: pa.Table) -> None:
     Raises:
         Refusal: If the table breaks a rule that `read_records` checks.
     """
-    checked = _check(table, kind, path)
+    checked = check_records(table, kind, path)
     write_table(path, checked.sort_by([(name, "ascending") for name in ASKED[kind]]))
 
 
@@ -97,10 +97,23 @@ def read_records(path: Path, kind: Kind) -> pa.Table:
     Raises:
         Refusal: If the file cannot be read or breaks a rule; the line names the file and the row.
     """
-    return _check(read_table(path), kind, path)
+    return check_records(read_table(path), kind, path)
 
 
-def _check(table: pa.Table, kind: Kind, path: Path) -> pa.Table:
+def check_records(table: pa.Table, kind: Kind, path: Path | str) -> pa.Table:
+    """Check records that are in memory, as `read_records` does.
+
+    Args:
+        table: Columns of ``SCHEMAS[kind]``, in any order.
+        kind: What was asked.
+        path: Where they come from, for messages.
+
+    Returns:
+        The table, in the columns and types of ``SCHEMAS[kind]``, each of one chunk.
+
+    Raises:
+        Refusal: If they break a rule; the line names the row.
+    """
     schema = SCHEMAS[kind]
     if sorted(table.column_names) != sorted(schema.names):
         raise Refusal(
@@ -128,7 +141,7 @@ def _check(table: pa.Table, kind: Kind, path: Path) -> pa.Table:
     return records
 
 
-def _check_values(column: pa.Array, field: pa.Field, path: Path) -> None:
+def _check_values(column: pa.Array, field: pa.Field, path: Path | str) -> None:
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise Refusal(f"{path}: row {row} has no {field.name}; score the model again")

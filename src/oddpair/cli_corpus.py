@@ -15,18 +15,22 @@ from oddpair.cli_export import export
 from oddpair.cli_graph import graph
 from oddpair.cli_index import index
 from oddpair.cli_label import label
+from oddpair.cli_leaderboard import leaderboard
 from oddpair.cli_ls import ls
 from oddpair.cli_neighbours import neighbours
 from oddpair.cli_paste import paste
 from oddpair.cli_power import power
 from oddpair.cli_predict import predict
+from oddpair.cli_reproduce import reproduce
 from oddpair.cli_results import results
 from oddpair.cli_robustness import baseline, robustness
 from oddpair.cli_samples import samples
 from oddpair.cli_search import search
 from oddpair.cli_split import split, verify
+from oddpair.cli_submit import submit
 from oddpair.cli_tag import tag
 from oddpair.cli_train import train
+from oddpair.cli_validate import validate
 
 
 def add_corpus_verbs(app: typer.Typer) -> None:
@@ -52,6 +56,10 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         ("eval", evaluate),
         ("score", score),
         ("results", results),
+        ("submit", submit),
+        ("validate", validate),
+        ("reproduce", reproduce),
+        ("leaderboard", leaderboard),
         ("compare", compare),
         ("power", power),
         ("robustness", robustness),

@@ -42,11 +42,11 @@ def seen() -> Seen:
 
 @pytest.fixture
 def open_page(browser: Any, seen: Seen) -> Iterator[Callable[..., Any]]:
-    """Open an address in a window of some size."""
+    """Open an address in a window of some size; options are those of a browser's context."""
     contexts = []
 
-    def start(address: str, width: int = 1280, height: int = 800) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height})
+    def start(address: str, width: int = 1280, height: int = 800, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)

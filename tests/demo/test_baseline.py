@@ -5,7 +5,7 @@ from oddpair.errors import Refusal
 from oddpair.files import read_json, write_json
 from oddpair.splits.manifest import Manifest, read_manifest, write_manifest
 
-PLAN = {"batch": 8, "decay": 0.1, "rate": 0.002, "seed": 3, "steps": 2, "warmup": 1}
+PLAN = {"batch": 8, "decay": 0.1, "rate": 0.002, "seed": 3, "steps": 2, "warmup": 1, "width": 16}
 
 
 @pytest.fixture

@@ -127,7 +127,9 @@ def export_split(split: Manifest, corpus: Path, folder: Path, inputs: Mapping[st
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Training:
+class Training:
+    """One model to train: on which shards, into which folder, by which plan."""
+
     shards: Path
     folder: Path
     plan: TrainPlan
@@ -147,17 +149,30 @@ def train_splits(names: Sequence[str], out: Path, plan: TrainPlan, *, workers: i
         plan: How to train.
         workers: Processes.
     """
+    train_all(
+        [Training(shards=out / "shards" / name, folder=out / "models" / name, plan=plan) for name in names],
+        workers=workers,
+    )
+
+
+def train_all(models: Sequence[Training], *, workers: int) -> None:
+    """Train some tiny CLIPs side by side; one that is complete is kept.
+
+    Args:
+        models: The models, each in a folder of its own.
+        workers: Processes.
+    """
     jobs = []
-    for name in names:
-        shards, folder = out / "shards" / name, out / "models" / name
+    for model in models:
         inputs = {
-            "shards": stages.digest(shards),
-            "steps": plan.steps,
-            "seed": plan.seed,
+            "shards": stages.digest(model.shards),
+            "steps": model.plan.steps,
+            "seed": model.plan.seed,
+            "width": model.plan.width,
             "torch": version("torch"),
         }
-        if stages.begin(folder, inputs):
-            jobs.append(_Training(shards=shards, folder=folder, plan=plan))
+        if stages.begin(model.folder, inputs):
+            jobs.append(model)
     if not jobs:
         return
 
@@ -190,13 +205,13 @@ def embed_tests(run: Run) -> None:
     embed_corpora(tasks, workers=run.workers, title="embed the test sets with the trained models")
 
 
-def _train(job: _Training) -> None:
+def _train(job: Training) -> None:
     train_model(job.shards, reference_folder() / "bpe.txt.gz", job.folder, job.plan)
     # Here and not when all have ended: a model that is done has no checkpoint to go on from.
     stages.finish(job.folder)
 
 
-def _steps_of(job: _Training) -> int:
+def _steps_of(job: Training) -> int:
     return job.plan.steps
 
 

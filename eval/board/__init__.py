@@ -1,0 +1,1 @@
+"""The leaderboard: what it says of its entries, from committed files alone."""
