@@ -96,7 +96,7 @@ def test_what_is_read_is_what_was_written_and_writes_the_same_bytes():
 
 @given(
     parameters=st.integers(1, 2**53),
-    name=st.text("aé日ب \"<&'\\", max_size=20).map(lambda text: f"x{text}x".replace("  ", " ")),
+    name=st.text("aé日ب \"<&'\\", max_size=20).map(lambda text: " ".join(f"x{text}x".split())),
     value=st.floats(0, 1),
 )
 @settings(max_examples=50, deadline=None)
