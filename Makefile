@@ -19,7 +19,7 @@ THRESHOLD ?= 0.95
 PRECISION ?= 0.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits eval baseline robustness predict submit validate leaderboard entries doctor test lint perf faults interop browser parity dist clean
+.PHONY: help setup demo study encoder embed tag count samples graph search index neighbours dedup label splits audit eval baseline robustness predict submit validate leaderboard entries doctor test lint perf faults interop browser parity dist clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,12 @@ splits: INPUTS ?= $(if $(filter style-strict,$(RECIPE)),--set precision=$(PRECIS
 splits: OUT ?= $(WORK)/splits/$(basename $(notdir $(RECIPE)))
 splits: $(VENV)/ready ## splits by a recipe: make splits RECIPE=similarity CORPUS=... INPUTS='--tests val=... --reference ...'
 	$(BIN)/oddpair split '$(RECIPE)' $(if $(CORPUS),--corpus '$(CORPUS)') $(INPUTS) --out $(OUT) $(CHOICE) --workers $(WORKERS)
+
+audit: OUT ?= $(WORK)/audit
+audit: AGAINST ?= $(CORPUS)
+audit: REFERENCE ?=
+audit: $(VENV)/ready ## is a test set out-of-distribution for a corpus: make audit TESTS=... AGAINST=... REFERENCE=... INPUTS='--vocabulary ...'
+	$(BIN)/oddpair audit '$(TESTS)' --against '$(AGAINST)' $(if $(REFERENCE),--reference '$(REFERENCE)') $(INPUTS) --out $(OUT) $(CHOICE) --workers $(WORKERS)
 
 eval: SUITE ?= miniature
 eval: DATA ?= $(if $(filter miniature,$(SUITE)),miniature=$(WORK)/demo/world)

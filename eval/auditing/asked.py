@@ -49,7 +49,7 @@ class Asked:
             raise Refusal(f"--precision is {self.precision}: it must lie between 0 and 1")
         if not -1 <= self.similarity < 1:
             raise Refusal(f"--duplicates is {self.similarity:g}: it must lie from -1 to below 1")
-        if not 0 <= self.bits <= 64:  # noqa: PLR2004
+        if not 0 <= self.bits <= 64:
             raise Refusal(f"--bits is {self.bits}: it must lie between 0 and 64")
         if self.tail < 1:
             raise Refusal(f"--tail is {self.tail}: it must be 1 or more")

@@ -298,6 +298,21 @@ class Removal:
     why: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One way in which a test set is out-of-distribution or not.
+
+    Attributes:
+        aspect: ``copies``, ``style``, ``similarity``, ``concepts`` or ``pairs``.
+        answer: ``out`` of distribution, ``in``, ``open`` where the evidence does not decide, or ``not audited``.
+        text: A sentence with the figures behind it, or why it was not audited.
+    """
+
+    aspect: str
+    answer: Literal["out", "in", "open", "not audited"]
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Audit:
     """Everything that an audit found.
@@ -317,6 +332,7 @@ class Audit:
         accuracy: Predicted accuracy, likewise.
         removals: What would have to go.
         left_out: Parts that were not audited, and why, in words that say what to give.
+        judgements: One for each way of being out-of-distribution.
         verdict: The paragraph.
         images: A line for each test image, see ``eval/auditing/images.py``.
     """
@@ -335,5 +351,6 @@ class Audit:
     accuracy: Accuracy | None
     removals: tuple[Removal, ...]
     left_out: Mapping[str, str]
+    judgements: tuple[Judgement, ...]
     verdict: str
     images: pa.Table = field(repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from oddpair.cli_audit import audit
 from oddpair.cli_compare import compare
 from oddpair.cli_count import count
 from oddpair.cli_coverage import coverage
@@ -48,6 +49,7 @@ def add_corpus_verbs(app: typer.Typer) -> None:
         ("label", label),
         ("split", split),
         ("verify", verify),
+        ("audit", audit),
         ("paste", paste),
         ("export", export),
         ("coverage", coverage),

@@ -1,8 +1,9 @@
-"""``oddpair split`` and ``verify``: splits from recipes, and whether they are what they say."""
+"""``oddpair split`` and ``verify``: splits from recipes, and whether they, and audits, are what they say."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from oddpair.cli_options import AS_JSON, EMBEDDINGS, OUT, PRETRAINED, SUBSET, TAGS, WORKERS, tell
 from oddpair.errors import Refusal
 
+_MOST_TOLD = 10
 _CORPUS = Annotated[
     str | None,
     typer.Option(
@@ -109,7 +111,7 @@ def split(
 
 
 def verify(
-    split: Annotated[Path, typer.Argument(help="Folder of a split's manifest.")],
+    split: Annotated[Path, typer.Argument(help="Folder of a split's manifest, or of an audit.")],
     corpus: _CORPUS = None,
     tests: _TESTS = None,
     reference: _REFERENCE = None,
@@ -122,12 +124,16 @@ def verify(
     pretrained: PRETRAINED = None,
     embeddings: EMBEDDINGS = None,
     subset: SUBSET = None,
+    accuracies: Annotated[
+        str | None, typer.Option(help="Table of accuracies, of an audit that predicts from one.")
+    ] = None,
+    test_embeddings: Annotated[
+        Path | None, typer.Option(help="Folder of the embeddings of an audit's test set.")
+    ] = None,
     workers: WORKERS = 2,
     as_json: AS_JSON = False,
 ) -> None:
-    """Compute what a split guarantees again, from its corpus and its rows alone; refuse one that does not hold."""
-    from oddpair.commands.verify import verify_split
-
+    """Compute what a split guarantees, or an audit says, again from its inputs; refuse what does not hold."""
     given = _given(
         corpus,
         tests,
@@ -142,6 +148,16 @@ def verify(
         embeddings,
         subset,
     )
+    if (split / "audit.json").is_file():
+        more = {"accuracies": accuracies, "test_embeddings": test_embeddings and str(test_embeddings)}
+        _verify_audit(split, replace(given, **more), workers=workers, as_json=as_json)
+        return
+    if accuracies is not None or test_embeddings is not None:
+        raise Refusal(
+            f"{split} is no audit, which --accuracies and --test-embeddings are for: leave them out"
+        )
+    from oddpair.commands.verify import verify_split
+
     found = verify_split(split, given, workers=workers)
     manifest, checks = found.manifest, found.checks
     if as_json:
@@ -170,6 +186,32 @@ def verify(
     if broken:
         raise Refusal(
             f"{split}: {broken[0].text}: {broken[0].found}; make the split again, or give the inputs it was made from"
+        )
+
+
+def _verify_audit(folder: Path, given: Any, *, workers: int, as_json: bool) -> None:
+    from oddpair.commands.audit_verify import verify_audit
+
+    found = verify_audit(folder, given, workers=workers)
+    parts = {
+        "the files beside it are those that it names": [f"{name} was changed" for name in found.changed],
+        "its inputs are those that it names": found.inputs,
+        "everything that it says was found again": found.differences,
+    }
+    if as_json:
+        tell(_as_json({"holds": found.holds, **{text: list(lines) for text, lines in parts.items()}}))
+    else:
+        tell(found.card["verdict"])
+        for text, lines in parts.items():
+            tell(f"    {'DOES NOT HOLD' if lines else 'holds'}: {text}")
+            for line in lines[:_MOST_TOLD]:
+                tell(f"        {line}")
+            if len(lines) > _MOST_TOLD:
+                tell(f"        and {len(lines) - _MOST_TOLD:,} more")
+    if not found.holds:
+        lines = next(lines for lines in parts.values() if lines)
+        raise Refusal(
+            f"{folder / 'audit.json'}: {lines[0]}; make the audit again, or give the inputs it was made from"
         )
 
 

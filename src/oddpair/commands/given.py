@@ -40,7 +40,7 @@ _IDENTITY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """Where the inputs of a recipe are, and by what they are embedded.
+    """Where the inputs of a recipe or of an audit are, and by what they are embedded.
 
     Attributes:
         corpus: The corpus.
@@ -55,6 +55,8 @@ class Given:
         vocabulary: Files of concepts.
         model: Model of all embeddings.
         pretrained: Its weights, for an architecture.
+        test_embeddings: Folder of the embeddings of an audit's test set.
+        accuracies: Table of accuracies, of an audit.
     """
 
     corpus: str | None = None
@@ -69,6 +71,8 @@ class Given:
     vocabulary: tuple[str, ...] = ()
     model: str | None = None
     pretrained: str | None = None
+    test_embeddings: str | None = None
+    accuracies: str | None = None
 
 
 def merge_given(option: Given, file: Mapping[str, Any]) -> Given:
@@ -205,7 +209,11 @@ def write_sources(out: Path, given: Given) -> None:
 
 def read_sources(split: Path) -> dict[str, Any]:
     """Read where the inputs of a split were, if its folder lies where ``oddpair split`` put it."""
-    path = split.resolve().parent.parent / SOURCES
+    return read_sources_file(split.resolve().parent.parent / SOURCES)
+
+
+def read_sources_file(path: Path) -> dict[str, Any]:
+    """Read where inputs were from a file that ``write_sources`` wrote; nothing if there is none."""
     if not path.is_file():
         return {}
     found = read_json(path)
