@@ -20,6 +20,7 @@ from oddpair.splits.recipes import (
     importance,
     long_tail,
     mixture,
+    pair_unseen,
     pmi_bands,
     prototypes,
     similarity,
@@ -61,6 +62,9 @@ KINDS: dict[str, Kind] = {
     "similarity": Kind(recipe=similarity.SimilarityRecipe, build=similarity.build, verify=similarity.verify),
     "unseen-pairs": Kind(
         recipe=unseen_pairs.UnseenPairsRecipe, build=unseen_pairs.build, verify=unseen_pairs.verify
+    ),
+    "pair-unseen": Kind(
+        recipe=pair_unseen.PairUnseenRecipe, build=pair_unseen.build, verify=pair_unseen.verify
     ),
     "pmi-bands": Kind(recipe=pmi_bands.PmiBandsRecipe, build=pmi_bands.build, verify=pmi_bands.verify),
     "long-tail": Kind(recipe=long_tail.LongTailRecipe, build=long_tail.build, verify=long_tail.verify),

@@ -22,7 +22,8 @@ class Asked:
         ambiguous: Labels that mean neither; every other label means rendition.
         labelled: Labelled corpus rows that may be looked at, at random; ``None`` for all.
         precision: Of the style classifiers, to be certified.
-        similarity: Cosine similarity above which two pictures are near-duplicates.
+        similarity: Cosine similarity above which two pictures are near-duplicates; ``None``: nearness makes none, as models do
+            not agree on it.
         bits: Bits of 64 in which perceptual hashes of one picture may differ.
         tail: A concept in fewer captions is of the tail; an object in fewer is too rare for its pairs to be unseen.
         content_column: Column with the names of what an image shows.
@@ -36,7 +37,7 @@ class Asked:
     ambiguous: tuple[str, ...] = ("ambiguous",)
     labelled: int | None = None
     precision: float = 0.98
-    similarity: float = 0.95
+    similarity: float | None = None
     bits: int = 4
     tail: int = 10
     content_column: str = "concepts"
@@ -47,7 +48,7 @@ class Asked:
         """Refuse numbers that mean nothing."""
         if not 0 < self.precision < 1:
             raise Refusal(f"--precision is {self.precision}: it must lie between 0 and 1")
-        if not -1 <= self.similarity < 1:
+        if self.similarity is not None and not -1 <= self.similarity < 1:
             raise Refusal(f"--duplicates is {self.similarity:g}: it must lie from -1 to below 1")
         if not 0 <= self.bits <= 64:
             raise Refusal(f"--bits is {self.bits}: it must lie between 0 and 64")

@@ -110,11 +110,11 @@ class Duplicates:
         found: Test images with a duplicate of any kind.
         same_bytes: With a corpus picture of the same file.
         same_look: With one whose perceptual hash differs in ``bits`` bits or fewer.
-        near: With one that is nearer than ``similarity`` by the encoder, and neither of the above.
+        near: With one that is nearer than ``similarity`` by the encoder, and neither of the above; 0 without a threshold.
         rows: Corpus rows that are such a duplicate of some test image, among the nearest that were looked at.
         compared: Pairs of a test image and a near corpus row whose pictures were both looked at.
-        unseen: Pairs of which a picture was not to be had, so that similarity alone decides.
-        similarity: Cosine similarity.
+        unseen: Pairs of which a picture was not to be had.
+        similarity: Cosine similarity; ``None`` where no threshold was given.
         bits: Bits of 64.
     """
 
@@ -125,7 +125,7 @@ class Duplicates:
     rows: int
     compared: int
     unseen: int
-    similarity: float
+    similarity: float | None
     bits: int
 
 
@@ -148,31 +148,39 @@ class StyleShare:
 class Styles:
     """Styles of test and corpus.
 
+    Where too few labels, or too hard ones, let no classifier be certified, the shares of the corpus are known all the
+    same; ``unsorted`` then says why nothing is sorted, ``sorted`` is empty and what follows it is ``None``.
+
     Attributes:
         style: Of the test: that of most of its images.
-        told_by: How its images' styles are known.
+        told_by: How it is known: by the option, by the labels that the test has, or by the classifiers.
+        shares_by: How the test's shares are known: by its labels, or by the classifiers, of whose errors the intervals know
+            nothing; ``None`` where nothing tells.
         classes: Natural, rendition and ambiguous.
-        finer: Labels as people wrote them, the commonest of the corpus first.
+        finer: Labels as people wrote them, the commonest of the corpus first; at most 50.
         corpus: Share of the corpus that is of the test's style, from hand labels alone.
         at_most: Upper bound of it, one-sided, 95 %.
-        sorted: Corpus rows by class, as the classifiers sort them and people labelled them.
+        sorted: Corpus rows by class, as the classifiers sort them and people labelled them, without images of the test.
         precision: Of the classifier of the test's style, on labels that it did not see.
         recall: Likewise.
         leak_bound: At most this share of what the strict split keeps is of the test's style, 95 %.
         threshold: Similarity to a test image above which the strict split drops a row.
+        unsorted: Why the corpus was not sorted; empty where it was.
     """
 
     style: Style
     told_by: Literal["option", "labels", "classifier"]
+    shares_by: Literal["labels", "classifier"] | None = None
     classes: tuple[StyleShare, ...]
     finer: tuple[StyleShare, ...]
     corpus: Share
     at_most: float
     sorted: Mapping[str, int]
-    precision: Share
-    recall: Share
-    leak_bound: float
-    threshold: float
+    precision: Share | None
+    recall: Share | None
+    leak_bound: float | None
+    threshold: float | None
+    unsorted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,18 +231,21 @@ class Concepts:
 class Pairs:
     """Object pairs of the test set, and its samples of two objects or more, by what the corpus shows of them.
 
+    Each is one of the four, the first that applies. Where nothing is known of pictures, unseen is unseen in captions.
+
     Attributes:
         seen: Pairs that some caption names together.
         unseen_in_captions: Pairs that no caption names together, but some picture shows, by its tags or its content.
         unseen: Pairs that no caption names together and no picture known shows; each concept is in ``minimum`` or more.
-        unsupported: Pairs of which a concept is in fewer captions than that.
+        unsupported: Pairs that are nowhere together, of which a concept is in fewer captions than that.
         samples_seen: Samples whose concepts a caption names all together; and so on.
         samples_unseen_in_captions: Likewise.
         samples_unseen: Likewise.
         samples_unsupported: Likewise.
-        pictures: How pictures were looked at: by ``tags``, by ``content`` of near pictures, or not at all.
-        minimum: Captions.
-        listed: Unseen pairs: first, second, captions of each, expected together by chance, test samples; at most 50.
+        pictures: How all pictures of the corpus were looked at: by ``tags``, by the column of ``content``, or not at all.
+        minimum: Captions, those of one uid counted once.
+        listed: Unseen pairs: first, second, captions of each, expected together by chance, test samples; at most 50,
+            those expected most often first.
     """
 
     seen: Share

@@ -130,7 +130,7 @@ def tell_share(share: Share) -> str:
     """Tell a share with its interval and its n, in per cent.
 
     >>> tell_share(Share(part=1, n=8, low=0.0032, high=0.5265))
-    '12.5 % [0.3, 52.7] (1 of 8)'
+    '12.5 % [0.3, 52.6] (1 of 8)'
     """
     return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}] ({share.part:,} of {share.n:,})"
 

@@ -36,7 +36,7 @@ from oddpair.splits.styles.strict import Mask, StrictSplit, keep_strict, nearnes
 if TYPE_CHECKING:
     from oddpair.splits.recipes.style_strict import StyleStrictRecipe
 
-_HOLD_STREAM, _LABEL_STREAM, _SORT_STREAM = 1, 2, 3
+_HOLD_STREAM, LABEL_STREAM, _SORT_STREAM = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,7 @@ def sort_by_style(recipe: StyleStrictRecipe, inputs: Inputs, work: Path) -> Sort
     tests = {style: _open_tests(recipe, inputs, style) for style in PROBED}
     pool = pool_of_stored(stored)
     total = len(pool)
-    labels = _leave_tests(_read_labels(recipe, inputs, corpus, pool), inputs.tests.values())
+    labels = _leave_tests(read_labels(recipe, inputs, corpus, pool), inputs.tests.values())
     pool, sample = labels.pool, find_sample(labels, recipe.labels_are)
     aside = np.full(len(pool), UNLABELLED, dtype=np.int8)
     held: dict[str, Pool] = {}
@@ -183,7 +183,7 @@ def sort_by_style(recipe: StyleStrictRecipe, inputs: Inputs, work: Path) -> Sort
             tests[style] = (StyleTest(name=f"{style}-test", stored=rows, styles={}),)
         labels, pool, aside = apart.labels, apart.labels.pool, apart.known
         sample = find_sample(labels, recipe.labels_are)
-    labels = draw_labels(labels, recipe.labelled, np.random.default_rng((recipe.seed, _LABEL_STREAM)))
+    labels = draw_labels(labels, recipe.labelled, np.random.default_rng((recipe.seed, LABEL_STREAM)))
     features = open_features(stored, corpus.corpus, textured=open_textures(stored) is not None)
     sort = sort_corpus(
         features,
@@ -234,7 +234,8 @@ def _open_tests(recipe: StyleStrictRecipe, inputs: Inputs, style: str) -> tuple[
     return tuple(found)
 
 
-def _read_labels(recipe: StyleStrictRecipe, inputs: Inputs, corpus: Pictures, pool: Pool) -> StyleLabels:
+def read_labels(recipe: StyleStrictRecipe, inputs: Inputs, corpus: Pictures, pool: Pool) -> StyleLabels:
+    """Read the hand labels of a corpus: those of a file, if one is given, or of one of its columns."""
     if inputs.labels is not None:
         return labels_of_file(inputs.labels, pool, recipe.natural, recipe.ambiguous, corpus=corpus.corpus)
     return labels_of_column(corpus.need_corpus(), recipe.style_column, pool, recipe.natural, recipe.ambiguous)

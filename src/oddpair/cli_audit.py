@@ -64,8 +64,11 @@ def audit(
     ] = "concepts",
     tail: Annotated[int, typer.Option(min=1, help="A concept in fewer captions is of the tail.")] = 10,
     duplicates: Annotated[
-        float, typer.Option(help="Cosine similarity above which pictures are near-duplicates.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            help="Cosine similarity above which pictures are duplicates, too; default: files and looks alone decide."
+        ),
+    ] = None,
     accuracies: Annotated[
         str | None, typer.Option(help="Table of accuracies to predict from, as oddpair predict reads it.")
     ] = None,

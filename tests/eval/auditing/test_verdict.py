@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -81,8 +82,14 @@ PAIRS = Pairs(
 )
 
 
-def answers(**changes):
-    parts = {"nearness": NEAR, "duplicates": CLEAN, "styles": STYLES, "concepts": CONCEPTS, "pairs": PAIRS}
+def answers(**changes: Any):
+    parts: dict[str, Any] = {
+        "nearness": NEAR,
+        "duplicates": CLEAN,
+        "styles": STYLES,
+        "concepts": CONCEPTS,
+        "pairs": PAIRS,
+    }
     return {
         judgement.aspect: judgement
         for judgement in judge(**(parts | changes), left_out={"pairs": "no pairs"})
@@ -178,9 +185,7 @@ def test_the_verdict_names_both_sides_every_answer_and_what_would_have_to_go():
         "sketch (100 images) against web (1,000 rows): out of distribution by copies and object pairs; in distribution "
         "by concepts; undecided by similarity; not audited by style. No duplicate"
     )
-    assert (
-        "Counts foretell an accuracy of 50.0 [40.0, 60.0] % for tiny, of which in-domain rows account for 20.0 [10.0, 30.0] points"
-        in verdict
-    )
+    told = "50.0 [40.0, 60.0] % for tiny, of which in-domain rows account for 20.0 [10.0, 30.0] points"
+    assert f"Counts foretell an accuracy of {told}" in verdict
     assert verdict.endswith("To be no nearer than the reference set, 7 of 1,000 rows would have to go.")
     assert "no labels" not in verdict
