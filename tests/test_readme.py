@@ -218,6 +218,7 @@ def test_every_recipe_is_one_command_that_runs_and_its_splits_hold(readme, tmp_p
         "style-strict",
         "similarity",
         "unseen-pairs",
+        "pair-unseen",
         "pmi-bands",
         "long-tail",
         "mixture",

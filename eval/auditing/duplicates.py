@@ -163,7 +163,8 @@ def _as_bits(hashes: pa.Array) -> NDArray[np.uint8]:
 
 def _tells(bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
     count = bits.sum(axis=1, dtype=np.int64)
-    return (count >= _FEWEST_SET) & (count <= _MOST_SET)
+    told: NDArray[np.bool_] = (count >= _FEWEST_SET) & (count <= _MOST_SET)
+    return told
 
 
 def _find_files(material: Material, found: pa.Table) -> Iterator[pa.Table]:

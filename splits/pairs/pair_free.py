@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from oddpair import files
+from oddpair.errors import Refusal
 from oddpair.retrieval.concepts import Vocabulary
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.counting.tags import Tags
@@ -90,11 +91,15 @@ def open_sets(
     Raises:
         Refusal: If there is no concept to look for, or inputs do not belong together.
     """
-    from dataclasses import replace
-
     known = use_content(inputs, work, content_column)
     if known.vocabulary is None and known.counts is None:
-        known = replace(known, vocabulary=name_own_concepts(inputs.tests.values(), content_column))
+        own = name_own_concepts(inputs.tests.values(), content_column)
+        if own is None:
+            raise Refusal(
+                f"no test set has a column '{content_column}' that names its objects, and not every word of a caption is "
+                "one: give --vocabulary FILE, imagenet, coco or voc, or --counts"
+            )
+        known = replace(known, vocabulary=own)
     counts = open_corpus_counts(known, work, tag_threshold=tag_threshold, mined_words=2, postings=True)
     samples = [
         read_test(inputs, name, counts.vocabulary, content_column, image_column)

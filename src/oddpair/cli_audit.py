@@ -94,7 +94,7 @@ def audit(
     with recipes that oddpair split carries out. What is not given is left out, and said to be. One pass over the
     corpus; an interrupted run goes on from where it was.
     """
-    from oddpair.commands.audit import PAGE, audit_test
+    from oddpair.commands.audit import PAGE, audit_test, tell_command
     from oddpair.commands.audit_inputs import name_test
     from oddpair.commands.given import Given
     from oddpair.eval.auditing.asked import Asked
@@ -136,6 +136,6 @@ def audit(
         tell(f"    {card['left_out'][part]}")
     for removal in card["removals"]:
         tell(f"{removal['name']}: {removal['gone']:,} of {removal['rows']:,} rows would have to go")
-        tell(f"    oddpair split {out}/recipes/{removal['name']}.yaml --out {removal['name']}")
+        tell(f"    in {out}: {tell_command(given, removal['name'])}")
     tell(card["verdict"])
     tell(f"page: {out / PAGE}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -46,16 +47,18 @@ class Audited:
         material: What it stands on.
         tables: Everything that is written beside the card, by the name of its file.
         removals: What would have to go, with recipes.
-        pairs: Duplicates, see ``find_duplicates``.
+        copies: Duplicates, see ``find_duplicates``.
         confusions: Rows whose label and sorting disagree; no row where styles were not audited.
+        counts: Captions of the corpus by concept; empty where concepts were not audited.
     """
 
     audit: Audit
     material: Material
     tables: Mapping[str, pa.Table]
     removals: tuple[RemovalFound, ...]
-    pairs: pa.Table
-    confusions: pa.Table | None
+    copies: pa.Table
+    confusions: pa.Table
+    counts: Mapping[str, int]
 
 
 def audit_test(given: Given, asked: Asked, out: Path, *, workers: int = 1) -> dict[str, Any]:
@@ -179,9 +182,26 @@ def run_audit(
             **{f"{REMOVALS}/{each.removal.name}.parquet": each.rows for each in removals},
         },
         removals=removals,
-        pairs=copies.pairs,
+        copies=copies.pairs,
         confusions=style.confusions,
+        counts={}
+        if concepts.opened is None
+        else dict(zip(concepts.opened.vocabulary.names, concepts.opened.counts.text.tolist(), strict=True)),
     )
+
+
+def tell_command(given: Given, name: str) -> str:
+    """Return what makes the split of a removal, in the folder of the audit.
+
+    >>> tell_command(Given(model="ViT-B-32", pretrained="a b.pt"), "gap-pruned")
+    "oddpair split recipes/gap-pruned.yaml --out gap-pruned --model ViT-B-32 --pretrained 'a b.pt'"
+    """
+    words = ["oddpair", "split", f"{RECIPES}/{name}.yaml", "--out", name]
+    # What a recipe file has no place for.
+    for option in ("model", "pretrained", "subset") if name != "pair-unseen" else ("subset",):
+        if getattr(given, option):
+            words += [f"--{option}", str(getattr(given, option))]
+    return shlex.join(words)
 
 
 def hash_tables(found: Audited) -> dict[str, str]:
@@ -215,7 +235,16 @@ def _write(found: Audited, given: Given, out: Path) -> None:
             found.material.inputs,
         )
     write_sources(out, given)
-    files.write_text(out / PAGE, render_audit(found.audit, choose_pictures(found)))
+    gallery = choose_pictures(
+        found.material,
+        found.tables[IMAGES],
+        found.tables[NEAREST],
+        found.copies,
+        found.confusions,
+        found.counts,
+    )
+    commands = {each.removal.name: tell_command(given, each.removal.name) for each in found.removals}
+    files.write_text(out / PAGE, render_audit(found.audit, gallery, commands))
     files.write_json(out / CARD_FILE, as_card(found.audit, hash_tables(found)))
 
 

@@ -15,7 +15,7 @@ from oddpair.commands.read import read_vocabulary
 from oddpair.commands.sides import open_side
 from oddpair.errors import Refusal
 from oddpair.retrieval.vocabulary_names import BUILT_IN
-from oddpair.splits.inputs import PATHS, Inputs, Pictures
+from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.manifest import CORPUS
 
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
@@ -49,10 +49,8 @@ def open_audited(given: Given, out: Path, *, workers: int) -> tuple[Inputs, str]
         )
         return Pictures(name=side.name, corpus=side.corpus, stored=side.stored)
 
-    paths = {key: Path(path) for key in PATHS if (path := getattr(given, key))}
-    table = Path(given.accuracies) if given.accuracies else None
-    for path in filter(None, (*paths.values(), table)):
-        if not path.exists():
+    for path in filter(None, (given.labels, given.tags, given.counts, given.accuracies)):
+        if not Path(path).exists():
             raise Refusal(f"{path} does not exist: check the path")
     concepts = read_vocabulary(*given.vocabulary) if given.vocabulary else None
     inputs = Inputs(
@@ -60,8 +58,10 @@ def open_audited(given: Given, out: Path, *, workers: int) -> tuple[Inputs, str]
         tests={name: open_set(tests, None, given.test_embeddings)},
         reference=open_set(given.reference) if given.reference else None,
         vocabulary=concepts,
+        labels=Path(given.labels) if given.labels else None,
+        tags=Path(given.tags) if given.tags else None,
+        counts=Path(given.counts) if given.counts else None,
         workers=workers,
-        **paths,
     )
     return inputs, name
 

@@ -80,15 +80,14 @@ def verify_audit(folder: Path, given: Given, *, workers: int) -> VerifiedAudit:
 
 
 def _read_asked(folder: Path, card: dict[str, Any]) -> Asked:
-    settings = card.get("settings")
+    settings: Any = card.get("settings")
     try:
-        return Asked(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}  # type: ignore[union-attr]
-        )
-    except (AttributeError, TypeError) as error:
-        raise Refusal(
-            f"{folder}: its card has no settings that an audit has: make the audit again"
-        ) from error
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in dict(settings).items()
+        }
+        return Asked(**values)
+    except (TypeError, ValueError) as error:
+        raise Refusal(f"{folder}: its card has no settings that an audit has: make the audit again") from error
 
 
 def _find_hash(path: Path) -> str:

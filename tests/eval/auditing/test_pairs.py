@@ -15,7 +15,7 @@ from oddpair.retrieval.counting.plan import CountPlan
 from oddpair.splits.recipe_file import Loaded, carry_out
 from oddpair.splits.recipes.pair_unseen import PairUnseenRecipe, verify
 
-ROWS = 160
+ROWS, RARE = 160, 8
 
 
 class Drawn:
@@ -26,7 +26,7 @@ class Drawn:
         self.captions = draw_captions(rng, ROWS, most=2, power=1.0, never=NEVER)
         self.named = list(map(named, self.captions))
         self.shown = [
-            sorted(names | set(rng.choice(NAMES, 1 if rng.random() < 0.2 else 0))) for names in self.named
+            sorted(names | set(rng.choice(NAMES, 1 if rng.random() < 0.1 else 0))) for names in self.named
         ]
         self.known = [] if source == "none" else list(map(set, self.shown))
         self.tests = [rng.choice(NAMES, rng.integers(1, 4), replace=False).tolist() for _ in range(80)]
@@ -36,7 +36,7 @@ class Drawn:
             self.tests,
             shown=self.shown if source == "content" else None,
             tagged=self.shown if source == "tags" else None,
-            tail=12,
+            tail=RARE,
         )
         self.found = find_pairs(self.material, find_concepts(self.material))
 
@@ -46,7 +46,7 @@ class Drawn:
             return "seen"
         if any(names <= picture for picture in self.known):
             return "text-unseen"
-        rare = min(sum(name in caption for caption in self.named) for name in names) < 12
+        rare = min(sum(name in caption for caption in self.named) for name in names) < RARE
         return "unsupported" if rare else "unseen"
 
     def objects(self):

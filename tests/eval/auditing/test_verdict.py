@@ -9,6 +9,7 @@ from oddpair.eval.auditing.found import (
     Distances,
     Duplicates,
     Gap,
+    Judgement,
     Nearness,
     Pairs,
     Removal,
@@ -82,7 +83,7 @@ PAIRS = Pairs(
 )
 
 
-def answers(**changes: Any):
+def answers(**changes: Any) -> dict[str, Judgement]:
     parts: dict[str, Any] = {
         "nearness": NEAR,
         "duplicates": CLEAN,
