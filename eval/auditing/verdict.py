@@ -172,7 +172,7 @@ def _judge_similarity(found: Nearness) -> Judgement:
         answer="in" if gap.rows else "out",
         text=(
             f"{median}, {gap.reference.median.value:.3f} to {gap.reference.name}; {tell_share(gap.nearer)} test images are "
-            f"nearer to the corpus, to which {gap.rows:,} rows contribute."
+            f"nearer to the corpus, of which {gap.rows:,} rows are nearer to one than all of {gap.reference.name}."
         ),
     )
 

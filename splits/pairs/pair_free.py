@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,7 @@ class ShownSets:
         names, ends = self.counts.vocabulary.names, self.sets.indptr
         listed = [
             sorted(names[concept] for concept in self.sets.indices[start:stop].tolist())
-            for start, stop in zip(ends[:-1], ends[1:], strict=True)
+            for start, stop in itertools.pairwise(ends)
         ]
         return files.digest(sorted(listed))
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from oddpair.errors import Refusal
-from oddpair.retrieval.corpus import fingerprint
-from oddpair.splits.built import Built, Check
+from oddpair.retrieval.concepts import Vocabulary
+from oddpair.retrieval.corpus import Corpus, fingerprint
+from oddpair.splits.built import Built, Check, Listing
 from oddpair.splits.claims import refute_others
+from oddpair.splits.concept_change import ConceptChange, count_change
 from oddpair.splits.curation.pool_columns import read_pool
 from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.manifest import Claim, Manifest
@@ -22,6 +25,7 @@ from oddpair.splits.pairs.pair_free import ShownSets, find_shown, open_sets, sca
 from oddpair.splits.pool import Pool
 
 KIND = "pair-unseen"
+_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class PairUnseenRecipe:
     Attributes:
         content_column: Column with names of what images show, used where it is there.
         image_column: Column of test sets that rows of one image share.
+        minimum_count: Captions of the split that must name an object for the card to count it as left.
         tag_threshold: Score above which an image tag holds; ``None`` for the usual one of the tagger.
 
     References:
@@ -42,10 +47,13 @@ class PairUnseenRecipe:
 
     content_column: str = "concepts"
     image_column: str = "image"
+    minimum_count: int = 10
     tag_threshold: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a threshold that is no number."""
+        """Refuse numbers that mean nothing."""
+        if self.minimum_count < 1:
+            raise Refusal(f"minimum_count is {self.minimum_count}: it must be 1 or more")
         if self.tag_threshold is not None and math.isnan(self.tag_threshold):
             raise Refusal("tag_threshold is nan: it must be a number, or null for the usual one")
 
@@ -82,7 +90,31 @@ def build(recipe: PairUnseenRecipe, inputs: Inputs, work: Path) -> Built:
             ("different sets of objects", shown.sets.shape[0]),
         ),
     )
-    return Built(splits=(split,))
+    objects, change = _count_objects(split, corpus, shown)
+    left = [int((counts >= recipe.minimum_count).sum()) for counts in (change.before, change.after[0])]
+    told = f"of {len(objects):,} objects in {recipe.minimum_count:,} or more captions: corpus, split"
+    listed = sorted(
+        zip(change.names, change.before.tolist(), change.after[0].tolist(), strict=True),
+        key=lambda line: (line[2], line[0]),
+    )
+    panel = Listing(
+        title="Captions that name each object, rarest first",
+        columns=("object", "corpus", "split"),
+        rows=listed[:_LISTED],
+    )
+    return Built(
+        splits=(replace(split, card=(*split.card, (told, f"{left[0]:,}, {left[1]:,}"))),),
+        panels={KIND: [panel]},
+    )
+
+
+def _count_objects(split: Manifest, corpus: Corpus, shown: ShownSets) -> tuple[Vocabulary, ConceptChange]:
+    """Count the objects of test samples in the corpus and in the split: what is hardly left is hard by itself."""
+    concepts = shown.counts.vocabulary.concepts
+    objects = Vocabulary(
+        concepts=tuple(concepts[number] for number in np.unique(shown.sets.indices).tolist())
+    )
+    return objects, count_change(corpus, [split], objects)
 
 
 def take_shown(

@@ -23,7 +23,7 @@ _ANSWERS = {
 }
 _ASPECTS = {
     "copies": ("Copies", "copies"),
-    "style": ("Style", "style"),
+    "style": ("Style", "styles"),
     "similarity": ("Similarity", "similarity"),
     "concepts": ("Concepts", "concepts"),
     "pairs": ("Object pairs", "pairs"),
@@ -97,7 +97,7 @@ def _describe(image: Shown) -> dict[str, Any]:
     ]
     return {
         "kinds": [KINDS[kind][0] for kind in image.kinds],
-        "keys": " ".join(image.kinds),
+        "sorts": " ".join(image.kinds),
         "uid": image.uid,
         "caption": facts["caption"] or "",
         "score": f"{facts['score']:.4f}",

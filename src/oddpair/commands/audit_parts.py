@@ -43,7 +43,7 @@ def show_parts(audit: Audit, commands: Mapping[str, str]) -> Iterator[html.Secti
     yield html.section("Copies", *_show_duplicates(audit.duplicates), anchor="copies")
     yield html.section("Similarity", *_show_nearness(audit.nearness), anchor="similarity")
     if audit.styles is not None:
-        yield html.section("Style", *_show_styles(audit.styles), anchor="style")
+        yield html.section("Style", *_show_styles(audit.styles), anchor="styles")
     if audit.concepts is not None:
         yield html.section("Concepts", *_show_concepts(audit.concepts), anchor="concepts")
     if audit.pairs is not None:

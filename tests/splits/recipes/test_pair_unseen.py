@@ -149,9 +149,20 @@ def test_words_of_captions_are_no_objects(world, tmp_path):
         make(BLIND, inputs_of(world, vocabulary=None), tmp_path / "work")
 
 
-def test_a_threshold_that_is_no_number_is_refused():
+def test_the_card_tells_how_many_objects_are_left(tmp_path):
+    captions = ["a cat and a dog", "a cat and a dog", "a cat", "a dog", "a dog", "a van and a kite"]
+    corpus = write_corpus(tmp_path / "corpus", captions)
+    tests = write_corpus(tmp_path / "tests", ["."], first=9, shards=1, concepts=[["cat", "dog"]])
+    inputs = Inputs(corpus=pictures(corpus, "corpus"), tests={"test": pictures(tests)}, vocabulary=VOCABULARY)
+    split = make(replace(RECIPE, minimum_count=2), inputs, tmp_path / "work")
+    assert split.card[-1] == ("of 2 objects in 2 or more captions: corpus, split", "2, 1")
+
+
+def test_numbers_that_mean_nothing_are_refused():
     with pytest.raises(Refusal, match="tag_threshold is nan"):
         PairUnseenRecipe(tag_threshold=float("nan"))
+    with pytest.raises(Refusal, match="minimum_count is 0: it must be 1 or more"):
+        PairUnseenRecipe(minimum_count=0)
 
 
 def test_a_split_is_made_and_verified_by_command(world, tmp_path):
