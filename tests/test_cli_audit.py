@@ -19,6 +19,15 @@ def run(*words: object):
     return CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
 
 
+def list_files(folder):
+    """When each file was written, but for the lock that every run takes."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A corpus of 600 drawn rows, a test set that shares 3 files with it, a reference set and a list of concepts."""
@@ -91,15 +100,13 @@ def test_each_recipe_makes_the_split_of_exactly_the_rows_that_were_not_listed(to
 
 
 def test_a_finished_audit_is_left_as_it_is_and_another_one_needs_another_folder(told, place):
-    before = {path: path.stat().st_mtime_ns for path in (place / "audit").rglob("*") if path.is_file()}
+    before = list_files(place / "audit")
     words = ["audit", place / "val", "--against", place / "web", "--out", place / "audit", "--workers", 1]
     given = ["--reference", place / "train", "--vocabulary", place / "words.txt", "--precision", "0.7"]
     again = run(*words, *given)
     assert again.exit_code == 0, again.output
     assert told["verdict"] in again.output
-    assert before == {
-        path: path.stat().st_mtime_ns for path in (place / "audit").rglob("*") if path.is_file()
-    }
+    assert list_files(place / "audit") == before
     with pytest.raises(Refusal, match=r"was made with asked\.precision=0\.7, now asked\.precision=0\.8"):
         run(*words, *given[:-1], "0.8")
 
@@ -127,7 +134,7 @@ def test_verify_finds_everything_again_and_refuses_what_was_changed(told, place)
 
 
 def test_verify_with_another_corpus_says_which_input_it_is(told, place):
-    with pytest.raises(Refusal, match=r"hashes\.corpus: '[0-9a-f]+' in the card, '[0-9a-f]+' found"):
+    with pytest.raises(Refusal, match=r"hashes\.corpus: '[0-9a-f]+… in the card, '[0-9a-f]+… found"):
         run("verify", place / "audit", "--corpus", place / "train", "--workers", 1)
 
 
