@@ -1,9 +1,9 @@
-"""Accuracy on a test set that no model has met, foretold from counts, with the band by which a model's datasets were off."""
+"""Accuracy on a test set that a model has not met, foretold from counts, with a band by how far off its datasets were."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy.special import expit, logit, stdtrit
 
 from oddpair.engines import one_thread
 from oddpair.eval.intervals import Estimate
+from oddpair.eval.logistic import fit
 from oddpair.eval.prediction.features import find_features
 from oddpair.eval.prediction.held_out import DATASETS, Rows, predict_held_out
 from oddpair.eval.prediction.table import AccuracyTable
@@ -18,19 +19,24 @@ from oddpair.eval.prediction.table import AccuracyTable
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# A spread is not known of fewer datasets, nor a slope of fewer concepts.
 FEWEST_DATASETS = 3
-_STEPS = 401
-_LEAST = 1e-6
+FEWEST_CONCEPTS = 3
+# Predicted logits of a dataset that vary less say nothing of how accuracy rises with them.
+_LEAST_SPREAD = 0.01
+# Quantiles of either of the two errors; all pairs of them are gone through.
+_QUANTILES = 101
+_LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shown:
-    """What a test set shows, with one set of counts.
+    """What a test set shows, and how often a corpus names it.
 
     Attributes:
-        concepts: Names of its concepts, shape ``(n,)``.
-        counts: Captions with each, shape ``(n,)``.
-        images: Test images whose rarest concept it is, shape ``(n,)``; an image stands for one concept.
+        concepts: Names of its concepts, each once, shape ``(n,)``.
+        counts: Captions that name each, shape ``(n,)``.
+        images: Test images that each concept stands for, shape ``(n,)``; an image is one concept's.
     """
 
     concepts: NDArray[np.str_]
@@ -39,53 +45,180 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Forecast:
-    """What is foretold of one or more sets of counts for one test set.
+class Errors:
+    """How far a model's datasets were from predictions that had not met them, dataset by dataset.
+
+    The logit of an accuracy is ``centre + offset + slope * (predicted - centre)``; ``centre`` is the mean of the
+    dataset's predicted logits over its samples.
 
     Attributes:
-        means: Mean accuracy for each, with the band.
-        differences: The first less each of them, with the band; the first is nothing.
-        offsets: By how much each known dataset lay above its own prediction, in logits, in order of name.
+        offset: Shape ``(n_datasets,)``; 0 where the prediction was right.
+        slope: Likewise; 1 where it was right.
+    """
+
+    offset: FloatArray
+    slope: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecast:
+    """Accuracies foretold for one test set, by each of some counts of its concepts.
+
+    Attributes:
+        means: Mean accuracy over test images, one for each of the counts.
+        differences: The first of them less each, with the same errors in both.
+        datasets: Datasets of the model that the bands are learned from.
     """
 
     means: tuple[Estimate, ...]
     differences: tuple[Estimate, ...]
-    offsets: FloatArray
+    datasets: int
 
 
-def forecast(known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]) -> Forecast:
-    raise NotImplementedError
+def forecast(known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]) -> Forecast | None:
+    """Foretell the accuracy of a model on a new test set from how often a corpus names its concepts.
+
+    The test is a new dataset to the predictor of held-out datasets. A new dataset is off as a whole: its mean by an offset,
+    and its rise with counts by a slope, which predictions that know no dataset of their own make too flat. Both are
+    measured on the model's own datasets, each held out, and drawn for the new one from Student's t of as many datasets; the
+    ends of the bands are the 2.5th and 97.5th percentiles over all pairs of quantiles of the two. That a predicted accuracy
+    of one concept is wrong by itself averages out over concepts and is measured in the offsets.
+
+    Args:
+        known: Rows of one model with known accuracies and caption counts; nothing else of them is used.
+        support: Samples behind each row, shape ``(len(known),)``.
+        shown: The test's concepts under each of some counts; at least one.
+
+    Returns:
+        The forecast; ``None`` where fewer than three datasets have three concepts or more whose predictions vary.
+    """
+    predicted, new = _predict(known, support, shown)
+    errors = measure_errors(predicted, known.accuracy, support, known.dataset)
+    n = len(errors.offset)
+    if n < FEWEST_DATASETS:
+        return None
+    draws, middles = _draw_means(errors, new, [one.images for one in shown])
+    images = int(shown[0].images.sum())
+    return Forecast(
+        means=tuple(
+            _estimate(middle, draw, images, "mean accuracy over test images, foretold from counts")
+            for middle, draw in zip(middles, draws, strict=True)
+        ),
+        differences=tuple(
+            _estimate(middles[0] - middle, draws[0] - draw, images, "difference of accuracies foretold")
+            for middle, draw in zip(middles, draws, strict=True)
+        ),
+        datasets=n,
+    )
 
 
-def predict_shown(
+def measure_errors(
+    predicted: FloatArray, accuracy: FloatArray, support: FloatArray, dataset: NDArray[np.str_]
+) -> Errors:
+    """Measure how far datasets were from their held-out predictions, by a logistic regression within each.
+
+    Args:
+        predicted: Accuracy predicted by a fit that has not met the row's dataset, shape ``(n,)``.
+        accuracy: The true one, shape ``(n,)``.
+        support: Samples behind it, shape ``(n,)``.
+        dataset: Shape ``(n,)``.
+
+    Returns:
+        Errors of the datasets with three rows or more whose predictions vary, in order of name.
+
+    >>> predicted = np.array([0.2, 0.5, 0.8])
+    >>> errors = measure_errors(predicted, expit(logit(predicted) + 1), np.full(3, 1000.0), np.full(3, "d"))
+    >>> errors.offset.round(2), errors.slope.round(2)
+    (array([1.]), array([1.]))
+    """
+    found = list[tuple[float, float]]()
+    logits = _as_logits(predicted)
+    for name in np.unique(dataset):
+        rows = dataset == name
+        share = support[rows] / support[rows].sum()
+        centre = float((share * logits[rows]).sum())
+        spread = np.sqrt((share * (logits[rows] - centre) ** 2).sum())
+        if rows.sum() < FEWEST_CONCEPTS or spread < _LEAST_SPREAD:
+            continue
+        design = np.column_stack([np.ones(rows.sum()), logits[rows] - centre])
+        # One question more, answered as foretold: where all answers are right, or wrong, the errors stay finite.
+        hits = accuracy[rows] * support[rows] + share * predicted[rows]
+        level, slope = fit(hits, support[rows] + share, design).coefficients.tolist()
+        found.append((level - centre, slope))
+    offset, slopes = np.array(found, dtype=np.float64).reshape(-1, 2).T
+    return Errors(offset=offset, slope=slopes)
+
+
+def _predict(
     known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]
 ) -> tuple[FloatArray, list[FloatArray]]:
-    n = len(known)
-    blank = np.full(sum(len(one.concepts) for one in shown), np.nan)
-    columns = {
-        "model": np.full(len(blank), known.model[0]),
-        "corpus": np.full(len(blank), known.corpus[0]),
-        "dataset": np.repeat([f"\1{k}" for k in range(len(shown))], [len(one.concepts) for one in shown]),
-        "concept": np.concatenate([one.concepts for one in shown]),
-        "accuracy": blank,
-        "n": np.concatenate([np.maximum(one.images, 1) for one in shown]).astype(np.float64),
-        "count_text": np.concatenate([one.counts for one in shown]).astype(np.float64),
-    }
-    none = np.full(n + len(blank), np.nan)
+    """Predict known rows with their own dataset held out, and the concepts of a new one under each of its counts."""
+    n, sizes = len(known), [len(one.concepts) for one in shown]
+    both = n + sum(sizes)
+    of_new = np.repeat([f"new {place}" for place in range(len(shown))], sizes)
+    images = np.concatenate([np.maximum(one.images, 1) for one in shown]).astype(np.float64)
+    unknown = np.full(both, np.nan)
     table = AccuracyTable(
-        **{name: np.concatenate([known.columns()[name], columns[name]]) for name in columns},
-        count_image=none,
-        count_joint=none,
-        pmi=none,
+        model=np.full(both, known.model[0]),
+        corpus=np.full(both, known.corpus[0]),
+        # No name of a dataset is that of a new one, however it is called.
+        dataset=np.concatenate([[f"known {name}" for name in known.dataset.tolist()], of_new]),
+        concept=np.concatenate([known.concept, *(one.concepts for one in shown)]),
+        accuracy=np.concatenate([known.accuracy, unknown[n:]]),
+        n=np.concatenate([support, images]),
+        count_text=np.concatenate([known.count_text, *(one.counts for one in shown)]).astype(np.float64),
+        # An audit knows what captions name; pictures counted in one part of the rows alone would tell the parts apart.
+        count_image=unknown,
+        count_joint=unknown,
+        pmi=unknown,
     )
     features = find_features(table)
     rows = Rows(
         features=features,
         accuracy=table.accuracy,
-        support=np.concatenate([support, columns["n"]]),
+        support=table.n,
         chance=1 / np.bincount(features.dataset)[features.dataset],
     )
+    # Sums of another order would differ in the last digits.
     with one_thread():
         mean = predict_held_out(rows, features.dataset, DATASETS, whole_datasets=True).mean
-    ends = np.cumsum([n, *(len(one.concepts) for one in shown)])
-    return mean[:n], [mean[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return mean[:n], np.split(mean[n:], np.cumsum(sizes)[:-1])
+
+
+def _draw_means(
+    errors: Errors, new: Sequence[FloatArray], images: Sequence[IntArray]
+) -> tuple[list[FloatArray], list[float]]:
+    """Find mean accuracies under every pair of errors that a new dataset may have, and under their means."""
+    offsets, slopes = _spread_out(errors.offset), _spread_out(errors.slope)
+    weights = [one / one.sum() for one in images]
+    # The errors turn about the same point whatever the counts, which differ but in what they foretell.
+    centre = float((weights[0] * _as_logits(new[0])).sum())
+    draws, middles = [], []
+    for predicted, weight in zip(new, weights, strict=True):
+        away = _as_logits(predicted) - centre
+        mean = [
+            (expit(centre + offsets[:, None] + slope * away[None, :]) * weight).sum(axis=1)
+            for slope in slopes.tolist()
+        ]
+        draws.append(np.concatenate(mean))
+        middle = expit(centre + errors.offset.mean() + errors.slope.mean() * away)
+        middles.append(float((middle * weight).sum()))
+    return draws, middles
+
+
+def _spread_out(errors: FloatArray) -> FloatArray:
+    """Return quantiles of the error of a dataset more, of which all that is known are those of ``n`` others."""
+    n = len(errors)
+    reach = stdtrit(n - 1, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    spread: FloatArray = errors.mean() + errors.std(ddof=1) * np.sqrt(1 + 1 / n) * reach
+    return spread
+
+
+def _as_logits(shares: FloatArray) -> FloatArray:
+    logits: FloatArray = logit(np.clip(shares, _LEAST, 1 - _LEAST))
+    return logits
+
+
+def _estimate(middle: float, draws: FloatArray, images: int, what: str) -> Estimate:
+    low, high = np.quantile(draws, [0.025, 0.975]).tolist()
+    return Estimate(value=middle, low=min(low, middle), high=max(high, middle), n=images, what=what)
