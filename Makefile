@@ -146,9 +146,9 @@ lint: $(VENV)/ready ## ruff and mypy
 	$(BIN)/mypy
 
 # A variable of the shell must not choose what is timed.
-perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about half an hour on two cores
+perf: $(VENV)/ready ## ratios to other ways of doing the same, into work/perf.md: about forty minutes on two cores
 	rm -rf work/perf
-	for part in preprocess tower embed read memory search search_limits count count_command split eval; do \
+	for part in preprocess tower embed read memory search search_limits count count_command split eval audit; do \
 	  env -u OPENBLAS_CORETYPE $(BIN)/python -m tests.perf.perf_$$part || exit 1; \
 	done
 	$(BIN)/python -m tests.perf.figures

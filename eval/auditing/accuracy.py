@@ -93,7 +93,9 @@ def find_accuracy(
         each.append(counts - count_among(corpus, found.opened.vocabulary, in_domain))
     names = np.array(found.opened.vocabulary.names, dtype=np.str_)
     shown = [_find_shown(found.images["concepts"].combine_chunks(), names, one) for one in each]
-    foretold = forecast(table.take(fitted), support[fitted], shown)
+    with track("foretell accuracies", datasets, "datasets") as progress:
+        foretold = forecast(table.take(fitted), support[fitted], shown)
+        progress.advance(datasets)
     if foretold is None:
         return _leave_out(
             f"no accuracy: of {datasets} datasets of {model} in {material.table} fewer than {FEWEST_DATASETS} have "

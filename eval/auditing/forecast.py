@@ -26,6 +26,8 @@ FEWEST_CONCEPTS = 3
 _LEAST_SPREAD = 0.01
 # Quantiles of either of the two errors; all pairs of them are gone through.
 _QUANTILES = 101
+# The predictor computes in single precision, whose sixth digit is another on another processor.
+_DIGITS = 4
 _LEAST = 1e-4
 
 
@@ -97,7 +99,7 @@ def forecast(known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]) 
     n = len(errors.offset)
     if n < FEWEST_DATASETS:
         return None
-    draws, middles = _draw_means(errors, new, [one.images for one in shown])
+    middles, draws = draw_means(errors, new, [one.images for one in shown])
     images = int(shown[0].images.sum())
     return Forecast(
         means=tuple(
@@ -149,6 +151,37 @@ def measure_errors(
     return Errors(offset=offset, slope=slopes)
 
 
+def draw_means(
+    errors: Errors, predicted: Sequence[FloatArray], images: Sequence[IntArray]
+) -> tuple[list[float], list[FloatArray]]:
+    """Find the mean accuracy of a dataset more, predicted in one or more ways, under every pair of its errors.
+
+    Args:
+        errors: Of other datasets.
+        predicted: Accuracies of its concepts by each way, each of shape ``(n,)``.
+        images: Images of each concept, by each way, each of shape ``(n,)``.
+
+    Returns:
+        By each way the mean under the mean errors, and the means under pairs of quantiles, in the same order for all.
+    """
+    offsets, slopes = _spread_out(errors.offset), _spread_out(errors.slope)
+    weights = [one / one.sum() for one in images]
+    # One centre for all, so that ways that differ a little in what they predict differ a little in their means.
+    centre = float((weights[0] * _as_logits(predicted[0])).sum())
+    middles, draws = list[float](), list[FloatArray]()
+    for shares, weight in zip(predicted, weights, strict=True):
+        away = _as_logits(shares) - centre
+        middle = expit(centre + errors.offset.mean() + errors.slope.mean() * away)
+        middles.append(float((middle * weight).sum()))
+        # One slope at a time: a test set may have thousands of concepts.
+        means = [
+            (expit(centre + offsets[:, None] + slope * away[None, :]) * weight).sum(axis=1)
+            for slope in slopes.tolist()
+        ]
+        draws.append(np.concatenate(means))
+    return middles, draws
+
+
 def _predict(
     known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]
 ) -> tuple[FloatArray, list[FloatArray]]:
@@ -185,27 +218,6 @@ def _predict(
     return mean[:n], np.split(mean[n:], np.cumsum(sizes)[:-1])
 
 
-def _draw_means(
-    errors: Errors, new: Sequence[FloatArray], images: Sequence[IntArray]
-) -> tuple[list[FloatArray], list[float]]:
-    """Find mean accuracies under every pair of errors that a new dataset may have, and under their means."""
-    offsets, slopes = _spread_out(errors.offset), _spread_out(errors.slope)
-    weights = [one / one.sum() for one in images]
-    # The errors turn about the same point whatever the counts, which differ but in what they foretell.
-    centre = float((weights[0] * _as_logits(new[0])).sum())
-    draws, middles = [], []
-    for predicted, weight in zip(new, weights, strict=True):
-        away = _as_logits(predicted) - centre
-        mean = [
-            (expit(centre + offsets[:, None] + slope * away[None, :]) * weight).sum(axis=1)
-            for slope in slopes.tolist()
-        ]
-        draws.append(np.concatenate(mean))
-        middle = expit(centre + errors.offset.mean() + errors.slope.mean() * away)
-        middles.append(float((middle * weight).sum()))
-    return draws, middles
-
-
 def _spread_out(errors: FloatArray) -> FloatArray:
     """Return quantiles of the error of a dataset more, of which all that is known are those of ``n`` others."""
     n = len(errors)
@@ -221,4 +233,6 @@ def _as_logits(shares: FloatArray) -> FloatArray:
 
 def _estimate(middle: float, draws: FloatArray, images: int, what: str) -> Estimate:
     low, high = np.quantile(draws, [0.025, 0.975]).tolist()
-    return Estimate(value=middle, low=min(low, middle), high=max(high, middle), n=images, what=what)
+    # And nothing less than none is none.
+    value, low, high = (round(one, _DIGITS) + 0.0 for one in (middle, min(low, middle), max(high, middle)))
+    return Estimate(value=value, low=low, high=high, n=images, what=what)

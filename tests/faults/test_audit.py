@@ -67,7 +67,7 @@ def test_51_no_space_is_told_in_one_line_and_the_next_run_ends_in_the_same_bytes
 
 
 def test_52_an_interrupted_audit_exits_130_and_goes_on_to_the_same_bytes(runs: VerbRuns) -> None:
-    runs.interrupt("images.parquet")
+    runs.interrupt("rows_")
 
 
 def test_54_a_second_run_names_the_first_and_a_dead_run_is_no_obstacle(runs: VerbRuns) -> None:
