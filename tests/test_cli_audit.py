@@ -5,7 +5,7 @@ import shutil
 
 import pyarrow.compute as pc
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from oddpair import cli, files
 from oddpair.errors import Refusal
@@ -15,7 +15,7 @@ from oddpair.splits.manifest import read_manifest
 WORDS = ["clock", "drum", "tree", "whale", "apple", "house", "duck", "cat", "car", "bell"]
 
 
-def run(*words: object):
+def run(*words: object) -> Result:
     return CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from tests.faults.verb_runs import VerbRuns
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from oddpair import cli, files
 from oddpair.errors import Refusal
@@ -23,7 +24,7 @@ EMBEDDED = ["--embeddings", "emb-web", "--test-embeddings", "emb-val"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, a test set and their embeddings, as a finished audit leaves them."""
     from oddpair.benchmarks.miniature.draw import draw_corpus
     from oddpair.benchmarks.miniature.world import make_world
@@ -39,14 +40,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(folder) -> VerbRuns:
+def runs(folder: Path) -> VerbRuns:
     """Return what starts runs, with the undisturbed one made."""
     words = ["audit", "val", "--against", "web", *EMBEDDED]
     more = ["--vocabulary", "words.txt", "--precision", "0.6"]
     return VerbRuns(folder, COMMAND, words, more, passing=".work")
 
 
-def run(*words: object):
+def run(*words: object) -> Result:
     return CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
 
 
@@ -78,7 +79,7 @@ def test_56_workers_locale_hash_seed_and_order_of_files_change_no_byte(runs: Ver
     runs.shuffle({"shuffle": 3})
 
 
-def audit(out, folder, *more: object):
+def audit(out: Path, folder: Path, *more: object) -> Result:
     words = ["audit", folder / "val", "--against", folder / "web", "--out", out, "--workers", 1]
     return run(*words, *more)
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -25,7 +25,7 @@ from oddpair.eval.auditing.images import join_images
 from oddpair.eval.auditing.nearness import find_nearness
 from oddpair.eval.auditing.pairs import find_pairs
 from oddpair.eval.auditing.removals import RemovalFound
-from oddpair.eval.auditing.styles import find_styles
+from oddpair.eval.auditing.styles import StylesFound, find_styles
 from oddpair.eval.auditing.verdict import judge, write_verdict
 from oddpair.retrieval.same_encoder import require_one_encoder
 from oddpair.splits.inputs import Inputs
@@ -124,9 +124,7 @@ def run_audit(
     concepts = find_concepts(material)
     pairs = find_pairs(material, concepts)
     gap = find_gap_removal(material)
-    in_domain, what = (style.in_domain, "style") if style.in_domain is not None else (None, "none")
-    if in_domain is None and gap is not None:
-        in_domain, what = gap.rows["uid"].combine_chunks(), "gap"
+    in_domain, what = _name_in_domain(style, gap)
     accuracy = find_accuracy(material, concepts, in_domain, what)
     removals = tuple(each for each in (style.removal, gap, pairs.removal) if each is not None)
     left_out = {
@@ -188,6 +186,17 @@ def run_audit(
         if concepts.opened is None
         else dict(zip(concepts.opened.vocabulary.names, concepts.opened.counts.text.tolist(), strict=True)),
     )
+
+
+def _name_in_domain(
+    style: StylesFound, gap: RemovalFound | None
+) -> tuple[pa.Array | None, Literal["style", "gap", "none"]]:
+    """Name the rows that are most like the test: those of its style or, where nothing tells, nearer than the reference set."""
+    if style.in_domain is not None:
+        return style.in_domain, "style"
+    if gap is not None:
+        return gap.rows["uid"].combine_chunks(), "gap"
+    return None, "none"
 
 
 def tell_command(given: Given, name: str) -> str:

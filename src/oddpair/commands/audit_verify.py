@@ -87,7 +87,9 @@ def _read_asked(folder: Path, card: dict[str, Any]) -> Asked:
         }
         return Asked(**values)
     except (TypeError, ValueError) as error:
-        raise Refusal(f"{folder}: its card has no settings that an audit has: make the audit again") from error
+        raise Refusal(
+            f"{folder}: its card has no settings that an audit has: make the audit again"
+        ) from error
 
 
 def _find_hash(path: Path) -> str:
