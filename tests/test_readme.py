@@ -240,6 +240,26 @@ def test_every_recipe_is_one_command_that_runs_and_its_splits_hold(readme, tmp_p
             assert "holds: " in said, f"{split} claims nothing"
 
 
+def test_the_audit_at_the_top_runs_and_what_it_says_is_found_again(readme, tmp_path, monkeypatch):
+    from oddpair.benchmarks.miniature.draw import draw_corpus
+    from oddpair.benchmarks.miniature.world import make_world
+
+    for seed, name, rows in ((5, "shards", 600), (6, "train", 100), (8, "val", 60)):
+        draw_corpus(make_world(seed), tmp_path / "drawn", rows, rows_per_shard=300, workers=1)
+        (tmp_path / "drawn" / "corpus").rename(tmp_path / name)
+        shutil.rmtree(tmp_path / "drawn")
+    (tmp_path / "words.txt").write_text("clock\ndrum\ntree\nwhale\n")
+    section = readme.split("## Is my test out of distribution?")[1].split("\n## ")[0]
+    commands = section.split("```")[1].strip().splitlines()
+    assert [command.split()[1] for command in commands] == ["audit", "verify", "split"]
+    said = [run_in(tmp_path, f"{command} --workers 1", monkeypatch) for command in commands]
+    card = files.read_json(tmp_path / "audit" / "audit.json")
+    assert card["verdict"] in said[0]
+    assert card["verdict"] in said[1]
+    left = {removal["name"]: removal["left"] for removal in card["removals"]}
+    assert f"gap-pruned-val: {left['gap-pruned']:,} rows" in said[2]
+
+
 @pytest.mark.usefixtures("no_network")
 def test_what_is_said_of_evaluation_runs(readme, small_run, noise, as_bytes, tmp_path, monkeypatch):
     from huggingface_hub import constants
@@ -330,6 +350,7 @@ def test_sets_and_splits_that_are_named_for_evaluation_are_known_to_their_benchm
         "docs/splits.md",
         "docs/evaluation.md",
         "docs/leaderboard.md",
+        "docs/audit.md",
     ],
 )
 def test_every_option_that_is_told_of_is_there(root, page):

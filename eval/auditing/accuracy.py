@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oddpair.errors import Refusal
 from oddpair.eval.auditing.asked import Material
 from oddpair.eval.auditing.concepts import ConceptsFound
-from oddpair.eval.auditing.forecast import FEWEST_CONCEPTS, FEWEST_DATASETS, Shown, forecast
+from oddpair.eval.auditing.forecast import FEWEST_CONCEPTS, FEWEST_DATASETS, Known, Shown, forecast
 from oddpair.eval.auditing.found import Accuracy, find_share
 from oddpair.eval.intervals import Estimate
 from oddpair.eval.prediction.support import find_support
@@ -73,7 +73,7 @@ def find_accuracy(
     model = _choose_model(material, table)
     if model is None:
         return _leave_out(
-            f"no accuracy: {material.table} has {len(table.models):,} models: name one with --for, such as "
+            f"no accuracy: {material.table.name} has {len(table.models):,} models: name one with --for, such as "
             f"{table.models[0]}"
         )
     support = table.n if not np.isnan(table.n).any() else find_support(table)
@@ -83,7 +83,7 @@ def find_accuracy(
     datasets = len(np.unique(table.dataset[fitted]))
     if datasets < FEWEST_DATASETS:
         return _leave_out(
-            f"no accuracy: {material.table} has counts and accuracies of {model} on {datasets} datasets other than "
+            f"no accuracy: {material.table.name} has counts and accuracies of {model} on {datasets} datasets other than "
             f"{material.name}, and how much these differ is not known of fewer than {FEWEST_DATASETS}: score it on more"
         )
     counts = found.opened.counts.text
@@ -91,14 +91,20 @@ def find_accuracy(
     if in_domain is not None and len(in_domain):
         corpus = material.corpus.need_corpus()
         each.append(counts - count_among(corpus, found.opened.vocabulary, in_domain))
-    names = np.array(found.opened.vocabulary.names, dtype=np.str_)
-    shown = [_find_shown(found.images["concepts"].combine_chunks(), names, one) for one in each]
+    shows = _number_concepts(found.images["concepts"].combine_chunks(), found.opened.vocabulary)
+    shown = [_find_shown(shows, one) for one in each]
+    known = Known(
+        dataset=table.dataset[fitted],
+        counts=table.count_text[fitted].astype(np.int64),
+        accuracy=table.accuracy[fitted],
+        support=support[fitted],
+    )
     with track("foretell accuracies", datasets, "datasets") as progress:
-        foretold = forecast(table.take(fitted), support[fitted], shown)
+        foretold = forecast(known, shown)
         progress.advance(datasets)
     if foretold is None:
         return _leave_out(
-            f"no accuracy: of {datasets} datasets of {model} in {material.table} fewer than {FEWEST_DATASETS} have "
+            f"no accuracy: of {datasets} datasets of {model} in {material.table.name} fewer than {FEWEST_DATASETS} have "
             f"{FEWEST_CONCEPTS} concepts of different counts: score it on more"
         )
     # Without any in-domain row the counts are the same.
@@ -168,15 +174,20 @@ def _mark_same(table: AccuracyTable, test: str) -> NDArray[np.bool_]:
     return np.isin(table.dataset, same)
 
 
-def _find_shown(concepts: pa.ListArray, names: NDArray[np.str_], counts: IntArray) -> Shown:
+def _number_concepts(concepts: pa.ListArray, vocabulary: Vocabulary) -> tuple[IntArray, IntArray]:
+    """Return which image shows which concept: numbers of both, an entry for each that an image shows."""
+    ids = pc.index_in(concepts.flatten(), value_set=pa.array(vocabulary.names, concepts.type.value_type))
+    return pc.list_parent_indices(concepts).to_numpy(), ids.to_numpy().astype(np.int64)
+
+
+def _find_shown(shows: tuple[IntArray, IntArray], counts: IntArray) -> Shown:
     """Find which concept each image stands for: its rarest, of equally rare ones the first of the vocabulary."""
-    ids = pc.index_in(concepts.flatten(), value_set=pa.array(names.tolist(), pa.string())).to_numpy()
-    image = pc.list_parent_indices(concepts).to_numpy()
+    image, ids = shows
     order = np.lexsort((ids, counts[ids], image))
     first = np.unique(image[order], return_index=True)[1]
-    stands = np.bincount(ids[order[first]], minlength=len(names))
+    stands = np.bincount(ids[order[first]], minlength=len(counts))
     used = np.unique(ids)
-    return Shown(concepts=names[used], counts=counts[used], images=stands[used])
+    return Shown(counts=counts[used], images=stands[used])
 
 
 def _find_known(

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import expit, logit, stdtrit
 
 from oddpair.engines import one_thread
 from oddpair.eval.intervals import Estimate
 from oddpair.eval.logistic import fit
-from oddpair.eval.prediction.features import find_features
+from oddpair.eval.prediction.features import ConceptFeatures
 from oddpair.eval.prediction.held_out import DATASETS, Rows, predict_held_out
-from oddpair.eval.prediction.table import AccuracyTable
+from oddpair.eval.prediction.table import COUNTS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -32,16 +33,31 @@ _LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Known:
+    """What is known of one model: its accuracies, concept by concept.
+
+    Attributes:
+        dataset: Test set of each concept, shape ``(n,)``.
+        counts: Captions of the model's corpus that name it, shape ``(n,)``.
+        accuracy: From 0 to 1, shape ``(n,)``.
+        support: Samples behind it, shape ``(n,)``.
+    """
+
+    dataset: NDArray[np.str_]
+    counts: IntArray
+    accuracy: FloatArray
+    support: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shown:
     """What a test set shows, and how often a corpus names it.
 
     Attributes:
-        concepts: Names of its concepts, each once, shape ``(n,)``.
-        counts: Captions that name each, shape ``(n,)``.
+        counts: Captions that name each of its concepts, shape ``(n,)``.
         images: Test images that each concept stands for, shape ``(n,)``; an image is one concept's.
     """
 
-    concepts: NDArray[np.str_]
     counts: IntArray
     images: IntArray
 
@@ -77,7 +93,7 @@ class Forecast:
     datasets: int
 
 
-def forecast(known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]) -> Forecast | None:
+def forecast(known: Known, shown: Sequence[Shown]) -> Forecast | None:
     """Foretell the accuracy of a model on a new test set from how often a corpus names its concepts.
 
     The test is a new dataset to the predictor of held-out datasets. A new dataset is off as a whole: its mean by an offset,
@@ -87,15 +103,14 @@ def forecast(known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]) 
     of one concept is wrong by itself averages out over concepts and is measured in the offsets.
 
     Args:
-        known: Rows of one model with known accuracies and caption counts; nothing else of them is used.
-        support: Samples behind each row, shape ``(len(known),)``.
+        known: What is known of the model.
         shown: The test's concepts under each of some counts; at least one.
 
     Returns:
         The forecast; ``None`` where fewer than three datasets have three concepts or more whose predictions vary.
     """
-    predicted, new = _predict(known, support, shown)
-    errors = measure_errors(predicted, known.accuracy, support, known.dataset)
+    predicted, new = _predict(known, shown)
+    errors = measure_errors(known, predicted)
     n = len(errors.offset)
     if n < FEWEST_DATASETS:
         return None
@@ -114,38 +129,37 @@ def forecast(known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]) 
     )
 
 
-def measure_errors(
-    predicted: FloatArray, accuracy: FloatArray, support: FloatArray, dataset: NDArray[np.str_]
-) -> Errors:
+def measure_errors(known: Known, predicted: FloatArray) -> Errors:
     """Measure how far datasets were from their held-out predictions, by a logistic regression within each.
 
     Args:
+        known: What is known of a model.
         predicted: Accuracy predicted by a fit that has not met the row's dataset, shape ``(n,)``.
-        accuracy: The true one, shape ``(n,)``.
-        support: Samples behind it, shape ``(n,)``.
-        dataset: Shape ``(n,)``.
 
     Returns:
         Errors of the datasets with three rows or more whose predictions vary, in order of name.
 
-    >>> predicted = np.array([0.2, 0.5, 0.8])
-    >>> errors = measure_errors(predicted, expit(logit(predicted) + 1), np.full(3, 1000.0), np.full(3, "d"))
+    >>> predicted, some = np.array([0.2, 0.5, 0.8]), np.full(3, 1000)
+    >>> accuracy = expit(logit(predicted) + 1)
+    >>> known = Known(dataset=np.full(3, "d"), counts=some, accuracy=accuracy, support=some.astype(float))
+    >>> errors = measure_errors(known, predicted)
     >>> errors.offset.round(2), errors.slope.round(2)
     (array([1.]), array([1.]))
     """
     found = list[tuple[float, float]]()
     logits = _as_logits(predicted)
-    for name in np.unique(dataset):
-        rows = dataset == name
-        share = support[rows] / support[rows].sum()
+    for name in np.unique(known.dataset):
+        rows = known.dataset == name
+        asked = known.support[rows]
+        share = asked / asked.sum()
         centre = float((share * logits[rows]).sum())
         spread = np.sqrt((share * (logits[rows] - centre) ** 2).sum())
         if rows.sum() < FEWEST_CONCEPTS or spread < _LEAST_SPREAD:
             continue
         design = np.column_stack([np.ones(rows.sum()), logits[rows] - centre])
         # One question more, answered as foretold: where all answers are right, or wrong, the errors stay finite.
-        hits = accuracy[rows] * support[rows] + share * predicted[rows]
-        level, slope = fit(hits, support[rows] + share, design).coefficients.tolist()
+        hits = known.accuracy[rows] * asked + share * predicted[rows]
+        level, slope = fit(hits, asked + share, design).coefficients.tolist()
         found.append((level - centre, slope))
     offset, slopes = np.array(found, dtype=np.float64).reshape(-1, 2).T
     return Errors(offset=offset, slope=slopes)
@@ -182,40 +196,44 @@ def draw_means(
     return middles, draws
 
 
-def _predict(
-    known: AccuracyTable, support: FloatArray, shown: Sequence[Shown]
-) -> tuple[FloatArray, list[FloatArray]]:
+def _predict(known: Known, shown: Sequence[Shown]) -> tuple[FloatArray, list[FloatArray]]:
     """Predict known rows with their own dataset held out, and the concepts of a new one under each of its counts."""
-    n, sizes = len(known), [len(one.concepts) for one in shown]
-    both = n + sum(sizes)
-    of_new = np.repeat([f"new {place}" for place in range(len(shown))], sizes)
-    images = np.concatenate([np.maximum(one.images, 1) for one in shown]).astype(np.float64)
-    unknown = np.full(both, np.nan)
-    table = AccuracyTable(
-        model=np.full(both, known.model[0]),
-        corpus=np.full(both, known.corpus[0]),
-        # No name of a dataset is that of a new one, however it is called.
-        dataset=np.concatenate([[f"known {name}" for name in known.dataset.tolist()], of_new]),
-        concept=np.concatenate([known.concept, *(one.concepts for one in shown)]),
-        accuracy=np.concatenate([known.accuracy, unknown[n:]]),
-        n=np.concatenate([support, images]),
-        count_text=np.concatenate([known.count_text, *(one.counts for one in shown)]).astype(np.float64),
-        # An audit knows what captions name; pictures counted in one part of the rows alone would tell the parts apart.
-        count_image=unknown,
-        count_joint=unknown,
-        pmi=unknown,
-    )
-    features = find_features(table)
+    n, sizes = len(known.counts), [len(one.counts) for one in shown]
+    # New datasets come after the known ones.
+    names, places = np.unique(known.dataset, return_inverse=True)
+    new = np.repeat(len(names) + np.arange(len(shown)), sizes)
+    dataset = np.concatenate([places.reshape(-1), new]).astype(np.int64)
+    counts = np.concatenate([known.counts, *(one.counts for one in shown)])
+    images = [np.maximum(one.images, 1) for one in shown]
     rows = Rows(
-        features=features,
-        accuracy=table.accuracy,
-        support=table.n,
-        chance=1 / np.bincount(features.dataset)[features.dataset],
+        features=_describe(dataset, counts),
+        accuracy=np.concatenate([known.accuracy, np.full(sum(sizes), np.nan)]),
+        support=np.concatenate([known.support, *images]).astype(np.float64),
+        chance=1 / np.bincount(dataset)[dataset],
     )
     # Sums of another order would differ in the last digits.
     with one_thread():
-        mean = predict_held_out(rows, features.dataset, DATASETS, whole_datasets=True).mean
+        mean = predict_held_out(rows, dataset, DATASETS, whole_datasets=True).mean
     return mean[:n], np.split(mean[n:], np.cumsum(sizes)[:-1])
+
+
+def _describe(dataset: IntArray, counts: IntArray) -> ConceptFeatures:
+    """Describe concepts by their counts in captions, and by nothing else.
+
+    Not by how they stand among their rivals: fewer captions of one concept are mostly fewer of its rivals, too. Were
+    accuracy to follow the difference of the two, which no dataset tells from the count itself, in-domain rows would account
+    for too little. Nor by their names, so that what predictions vary with is counts.
+    """
+    n, kinds = len(counts), len(COUNTS)
+    decades = np.zeros((n, kinds))
+    decades[:, COUNTS.index("count_text")] = np.log10(1 + counts)
+    return ConceptFeatures(
+        dataset=dataset,
+        counts=decades,
+        missing=np.zeros((n, kinds), dtype=np.bool_),
+        standing=np.zeros((n, 2 + 2 * kinds)),
+        words=csr_array((n, 1)),
+    )
 
 
 def _spread_out(errors: FloatArray) -> FloatArray:

@@ -91,7 +91,7 @@ def _describe(image: Shown) -> dict[str, Any]:
         ("style", _tell_style(facts)),
         ("objects", _STATUS.get(facts["status"]) if facts["status"] else None),
         (
-            "to the reference set",
+            "reference",
             None if facts["reference_score"] is None else f"{facts['reference_score']:.4f}",
         ),
     ]
