@@ -26,6 +26,7 @@ from oddpair.retrieval.counting.finding import Finding
 from oddpair.retrieval.counting.rows import repeat_rows
 from oddpair.retrieval.unit_rows import IntArray
 from oddpair.retrieval.words import normalise
+from oddpair.splits.corpus_counts import CorpusCounts
 from oddpair.splits.pool import pool_of_uids
 
 
@@ -48,7 +49,8 @@ def find_accuracy(
     An image of several concepts stands for its rarest. Of the table only the one model's accuracies and caption counts are
     used, and of these none of a dataset that is named like the test set, as ``natural`` or ``miniature.natural`` are like a
     folder ``natural``: what was measured there is told as ``known``. A table that has the test's pictures under another
-    name besides has met the test, which nothing here can notice.
+    name besides has met the test, which nothing here can notice. Its counts are of the corpus that the model was trained on,
+    which may be another than the one that is audited.
 
     Args:
         material: With the table, and the corpus to count in.
@@ -86,13 +88,7 @@ def find_accuracy(
             f"no accuracy: {material.table.name} has counts and accuracies of {model} on {datasets} datasets other than "
             f"{material.name}, and how much these differ is not known of fewer than {FEWEST_DATASETS}: score it on more"
         )
-    counts = found.opened.counts.text
-    each = [counts]
-    if in_domain is not None and len(in_domain):
-        corpus = material.corpus.need_corpus()
-        each.append(counts - count_among(corpus, found.opened.vocabulary, in_domain))
-    shows = _number_concepts(found.images["concepts"].combine_chunks(), found.opened.vocabulary)
-    shown = [_find_shown(shows, one) for one in each]
+    shown = _count_shown(material.corpus.need_corpus(), found.images, found.opened, in_domain)
     known = Known(
         dataset=table.dataset[fitted],
         counts=table.count_text[fitted].astype(np.int64),
@@ -174,15 +170,24 @@ def _mark_same(table: AccuracyTable, test: str) -> NDArray[np.bool_]:
     return np.isin(table.dataset, same)
 
 
-def _number_concepts(concepts: pa.ListArray, vocabulary: Vocabulary) -> tuple[IntArray, IntArray]:
-    """Return which image shows which concept: numbers of both, an entry for each that an image shows."""
-    ids = pc.index_in(concepts.flatten(), value_set=pa.array(vocabulary.names, concepts.type.value_type))
-    return pc.list_parent_indices(concepts).to_numpy(), ids.to_numpy().astype(np.int64)
+def _count_shown(
+    corpus: Corpus, images: pa.Table, opened: CorpusCounts, in_domain: pa.Array | None
+) -> list[Shown]:
+    """Put what images show beside the counts of all rows and, if there are in-domain rows, those of the others."""
+    concepts = images["concepts"].combine_chunks()
+    names = pa.array(opened.vocabulary.names, concepts.type.value_type)
+    ids = pc.index_in(concepts.flatten(), value_set=names).to_numpy().astype(np.int64)
+    image = pc.list_parent_indices(concepts).to_numpy()
+    counts = opened.counts.text
+    shown = [_choose_rarest(image, ids, counts)]
+    if in_domain is not None and len(in_domain):
+        others = counts - count_among(corpus, opened.vocabulary, in_domain)
+        shown.append(_choose_rarest(image, ids, others))
+    return shown
 
 
-def _find_shown(shows: tuple[IntArray, IntArray], counts: IntArray) -> Shown:
-    """Find which concept each image stands for: its rarest, of equally rare ones the first of the vocabulary."""
-    image, ids = shows
+def _choose_rarest(image: IntArray, ids: IntArray, counts: IntArray) -> Shown:
+    """Let each image stand for the rarest concept that it shows, of equally rare ones the first of the vocabulary."""
     order = np.lexsort((ids, counts[ids], image))
     first = np.unique(image[order], return_index=True)[1]
     stands = np.bincount(ids[order[first]], minlength=len(counts))

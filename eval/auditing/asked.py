@@ -25,6 +25,7 @@ class Asked:
         similarity: Cosine similarity above which two pictures are near-duplicates; ``None``: nearness makes none, as models do
             not agree on it.
         bits: Bits of 64 in which perceptual hashes of one picture may differ.
+        every_picture: Whether test images are compared with all pictures of the corpus, beyond the nearest of each.
         tail: A concept in fewer captions is of the tail; an object in fewer is too rare for its pairs to be unseen.
         content_column: Column with the names of what an image shows.
         model: Model of the table of accuracies to predict for; ``None`` where it has one.
@@ -39,6 +40,7 @@ class Asked:
     precision: float = 0.98
     similarity: float | None = None
     bits: int = 4
+    every_picture: bool = False
     tail: int = 10
     content_column: str = "concepts"
     model: str | None = None

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from oddpair import files
 from oddpair.eval.auditing.asked import Material
+from oddpair.eval.auditing.copies import match_pictures, tell_apart, unpack_looks
 from oddpair.eval.auditing.found import Duplicates, find_share
 from oddpair.retrieval.corpus import Corpus
 from oddpair.retrieval.neighbour_summary import TESTS as NEAREST_FILE
 from oddpair.splits.curation.perceptual import NEAR, REASONS, SAME_BYTES, SAME_LOOK, fingerprint_pictures
 from oddpair.splits.pairs.sample_sets import columns_of
 
-# Of the 63 frequencies behind a hash about half are above their median, unless most of them are equal: such a picture has
-# hardly anything on it, and is like every other of its kind.
-_FEWEST_SET, _MOST_SET = 16, 48
 # Of the file as it was downloaded, which img2dataset notes.
 _FILE_HASH = "sha256"
 _PAIRS = pa.schema(
@@ -60,7 +58,8 @@ def find_duplicates(material: Material) -> DuplicatesFound:
 
     What this finds of copies, planted among drawings and among real pictures and searched with a small encoder: of those
     compressed or scaled 97 % or more, of those cropped by a tenth hardly any by hash, of those made grey half, because the
-    encoder puts them elsewhere; mirrored ones never by hash.
+    encoder puts them elsewhere; mirrored ones never by hash. Where ``every_picture`` is asked for, test images are compared
+    with the whole corpus, and what an encoder thinks of a copy plays no part.
 
     Args:
         material: With the finished search.
@@ -70,7 +69,8 @@ def find_duplicates(material: Material) -> DuplicatesFound:
     """
     asked = material.asked
     near = files.read_table(material.searched.found[material.name] / NEAREST_FILE).combine_chunks()
-    looks = _compare(material, near)
+    sides = _fingerprint_sides(material, near)
+    looks = None if sides is None else _compare(near, sides)
     unlike = np.full(len(near), asked.bits + 1)
     bits = looks.bits if looks is not None else unlike
     same_bytes = looks.same_bytes if looks is not None else np.zeros(len(near), np.bool_)
@@ -89,7 +89,10 @@ def find_duplicates(material: Material) -> DuplicatesFound:
             "reason": pa.array(REASONS).take(pa.array(np.maximum(place, 0))),
         },
     ).filter(pa.array(hit))
-    pairs = _put_in_order(pa.concat_tables([found.cast(_PAIRS), *_find_files(material, found)]))
+    everywhere = [] if sides is None or not asked.every_picture else [_find_everywhere(sides, asked.bits)]
+    pairs = _put_in_order(pa.concat_tables([found.cast(_PAIRS), *everywhere, *_find_files(material)]))
+    # A picture that could not be embedded is no test image anywhere else.
+    pairs = pairs.filter(pc.is_in(pairs["test"], value_set=near["test"].combine_chunks().unique()))
     first = _first_of_each(pairs)
     tests = len(near["test"].unique())
     counted = {reason: int((np.array(first["reason"]) == reason).sum()) for reason in REASONS}
@@ -117,14 +120,19 @@ class _Looks:
     bits: NDArray[np.int64]
 
 
-def _compare(material: Material, near: pa.Table) -> _Looks | None:
+def _fingerprint_sides(material: Material, near: pa.Table) -> tuple[pa.Table, pa.Table] | None:
+    """Hash the pictures of both sides that are compared; ``None`` where one has none."""
     corpus, test = material.corpus.corpus, material.test.corpus
     if corpus is None or test is None or not (corpus.pictures and test.pictures):
         return None
-    sides = [
-        _fingerprint(material, side, near[column].unique(), name)
-        for side, column, name in ((test, "test", "test"), (corpus, "uid", "corpus"))
-    ]
+    every = material.asked.every_picture
+    return (
+        _fingerprint(material, test, None if every else near["test"].unique(), "test"),
+        _fingerprint(material, corpus, None if every else near["uid"].unique(), "corpus"),
+    )
+
+
+def _compare(near: pa.Table, sides: tuple[pa.Table, pa.Table]) -> _Looks:
     places = [
         pc.index_in(near[column].combine_chunks(), value_set=table["uid"].combine_chunks())
         for table, column in zip(sides, ("test", "uid"), strict=True)
@@ -135,39 +143,43 @@ def _compare(material: Material, near: pa.Table) -> _Looks | None:
     )
     known = pc.and_(*(each.is_valid() for each in looks)).to_numpy(zero_copy_only=False)
     bits = np.full(len(near), looks[0].type.byte_width * 8, np.int64)
-    hashes = [_as_bits(each.filter(pa.array(known))) for each in looks]
-    differing = (hashes[0] != hashes[1]).sum(axis=1)
-    told = np.logical_and(*(_tells(each) for each in hashes))
+    hashes = [unpack_looks(each.filter(pa.array(known))) for each in looks]
+    differing = np.unpackbits(hashes[0] ^ hashes[1], axis=1).sum(axis=1, dtype=np.int64)
+    told = np.logical_and(*(tell_apart(each) for each in hashes))
     bits[known] = np.where(told, differing, bits[known])
     same = pc.fill_null(pc.equal(*digests), False).to_numpy(zero_copy_only=False)
     return _Looks(known=known, same_bytes=same, bits=bits)
 
 
-def _fingerprint(material: Material, corpus: Corpus, uids: pa.Array, name: str) -> pa.Table:
+def _fingerprint(material: Material, corpus: Corpus, uids: pa.Array | None, name: str) -> pa.Table:
+    """Hash the pictures of some rows, or of all."""
     wanted: dict[str, list[str]] = {}
     for batch in corpus.batches():
-        inside = pc.is_in(batch.table["uid"].cast(pa.string()), value_set=uids.cast(pa.string()))
-        kept = batch.table.filter(inside)
-        for uid, shard in zip(kept["uid"].to_pylist(), kept["shard"].to_pylist(), strict=True):
+        table = batch.table
+        if uids is not None:
+            table = table.filter(pc.is_in(table["uid"].cast(pa.string()), value_set=uids.cast(pa.string())))
+        for uid, shard in zip(table["uid"].to_pylist(), table["shard"].to_pylist(), strict=True):
             wanted.setdefault(shard, []).append(uid)
     folder = material.work / "pictures" / name
     return fingerprint_pictures(corpus, wanted, folder, threads=material.inputs.workers)
 
 
-def _as_bits(hashes: pa.Array) -> NDArray[np.uint8]:
-    packed = np.frombuffer(b"".join(hashes.to_pylist()), np.uint8).reshape(
-        len(hashes), hashes.type.byte_width
-    )
-    return np.unpackbits(packed, axis=1)
+def _find_everywhere(sides: tuple[pa.Table, pa.Table], bits: int) -> pa.Table:
+    """Find copies in the whole corpus; how near they are nobody asked."""
+    found = match_pictures(*sides, bits)
+    reason = pc.if_else(found["same"], SAME_BYTES, SAME_LOOK)
+    scores = pa.nulls(len(found), pa.float32())
+    columns = {
+        "test": found["test"],
+        "uid": found["uid"],
+        "score": scores,
+        "bits": found["bits"],
+        "reason": reason,
+    }
+    return pa.table(columns).cast(_PAIRS)
 
 
-def _tells(bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    count = bits.sum(axis=1, dtype=np.int64)
-    told: NDArray[np.bool_] = (count >= _FEWEST_SET) & (count <= _MOST_SET)
-    return told
-
-
-def _find_files(material: Material, found: pa.Table) -> Iterator[pa.Table]:
+def _find_files(material: Material) -> Iterator[pa.Table]:
     """Find rows anywhere in the corpus whose file is, by img2dataset's note, that of a test image."""
     corpus, test = material.corpus.corpus, material.test.corpus
     if corpus is None or test is None:
@@ -177,15 +189,14 @@ def _find_files(material: Material, found: pa.Table) -> Iterator[pa.Table]:
     ours = _read_hashes(test, None)
     theirs = _read_hashes(corpus, ours[_FILE_HASH].combine_chunks().unique())
     joined = ours.rename_columns(["test", _FILE_HASH]).join(theirs, _FILE_HASH, join_type="inner")
-    known = {
-        *zip(found["test"].to_pylist(), found["uid"].to_pylist(), found["reason"].to_pylist(), strict=True)
+    columns = {
+        "test": joined["test"],
+        "uid": joined["uid"],
+        "score": pa.nulls(len(joined), pa.float32()),
+        "bits": pa.nulls(len(joined), pa.int64()),
+        "reason": pa.repeat(pa.scalar(SAME_BYTES), len(joined)),
     }
-    rows = [
-        {"test": row["test"], "uid": row["uid"], "score": None, "bits": None, "reason": SAME_BYTES}
-        for row in joined.to_pylist()
-        if (row["test"], row["uid"], SAME_BYTES) not in known
-    ]
-    yield pa.Table.from_pylist(rows, _PAIRS)
+    yield pa.table(columns).cast(_PAIRS)
 
 
 def _read_hashes(corpus: Corpus, wanted: pa.Array | None) -> pa.Table:

@@ -58,9 +58,7 @@ def name_own_concepts(tests: Iterable[Pictures], column: str) -> Vocabulary | No
         if corpus is None or column not in columns_of(corpus):
             continue
         for batch in corpus.batches([column]):
-            names |= set(
-                pc.list_flatten(batch.table[column].combine_chunks()).drop_null().to_pylist()
-            )
+            names |= set(pc.list_flatten(batch.table[column].combine_chunks()).drop_null().to_pylist())
     names = {name for name in names if name.strip()}
     return build_vocabulary(sorted(names)) if names else None
 

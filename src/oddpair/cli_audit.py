@@ -69,6 +69,13 @@ def audit(
             help="Cosine similarity above which pictures are duplicates, too; default: files and looks alone decide."
         ),
     ] = None,
+    every_picture: Annotated[
+        bool,
+        typer.Option(
+            "--every-picture",
+            help="Look for copies in all pictures of the corpus, beyond the nearest; takes as long as embedding.",
+        ),
+    ] = False,
     accuracies: Annotated[
         str | None, typer.Option(help="Table of accuracies to predict from, as oddpair predict reads it.")
     ] = None,
@@ -105,6 +112,7 @@ def audit(
         labelled=labelled,
         precision=precision,
         similarity=duplicates,
+        every_picture=every_picture,
         tail=tail,
         content_column=content_column,
         model=model_of,
