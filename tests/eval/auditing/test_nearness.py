@@ -1,5 +1,7 @@
 """Nearness and the gap, read from a search, beside brute force; and the median's interval."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,9 +99,10 @@ def test_the_rows_of_the_gap_are_those_that_the_recipe_takes(audited):
     material = material_of(audited[0], referred=True)
     found = find_gap_removal(material)
     assert found is not None
-    recipe = SimilarityRecipe(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in found.recipe.items()}
-    )
+    settings_of: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in found.recipe.items()
+    }
+    recipe = SimilarityRecipe(**settings_of)
     (split,) = build(recipe, material.inputs, audited[0] / "again").splits
     assert split.name == found.removal.split
     gone = set(found.rows["uid"].to_pylist())
