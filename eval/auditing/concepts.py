@@ -146,7 +146,7 @@ def _summarise(
 ) -> Concepts:
     images = np.bincount(sets.indices, minlength=len(names))
     used = np.flatnonzero(images)
-    each, n = counts[used], sets.shape[0]
+    each, n = counts[used], int((least >= 0).sum())
     rarest = used[np.lexsort((np.array(names)[used], each))][:_LISTED].tolist()
     return Concepts(
         captions=captions,

@@ -208,8 +208,8 @@ class Concepts:
         captions: Captions of the corpus.
         missing: Concepts that no caption names.
         tail: Concepts that some captions name, but fewer than ``tail_below``.
-        images_missing: Test images with a concept that no caption names.
-        images_tail: Test images whose rarest concept is of the tail.
+        images_missing: Test images with a concept that no caption names, of those in which a concept was found.
+        images_tail: Test images whose rarest concept is of the tail, likewise.
         tail_below: Captions.
         decades: From 0 up.
         rarest: The rarest concepts: name, captions, test images; at most 50.

@@ -182,8 +182,9 @@ def _judge_concepts(found: Concepts) -> Judgement:
     answer: Answer = "in" if not missing.part else "out" if missing.part == missing.n else "open"
     text = (
         f"Of {missing.n:,} concepts of the test {missing.part:,} are in no caption and {found.tail.part:,} in fewer than "
-        f"{found.tail_below:,}, which concerns {tell_share(found.images_missing)} and {tell_share(found.images_tail)} images."
+        f"{found.tail_below:,}, which concerns {tell_share(found.images_missing)} and {tell_share(found.images_tail)} images"
     )
+    text += f"; in {found.unknown:,} more none was found." if found.unknown else "."
     return Judgement(aspect="concepts", answer=answer, text=text)
 
 

@@ -33,7 +33,7 @@ _STATUS = {
     "text-unseen": "together in pictures alone",
     "unseen": "never together",
     "unsupported": "too rare to tell",
-    "single": "one object",
+    "single": "no pair",
 }
 
 

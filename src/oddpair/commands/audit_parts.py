@@ -213,7 +213,10 @@ def _show_concepts(found: Concepts) -> Iterator[Markup]:
         [
             ("concepts that no caption names", tell_share(found.missing)),
             (f"concepts in fewer than {found.tail_below:,} captions", tell_share(found.tail)),
-            ("test images with a concept that no caption names", tell_share(found.images_missing)),
+            (
+                "test images with a concept that no caption names, of those with any",
+                tell_share(found.images_missing),
+            ),
             ("test images whose rarest concept is of the tail", tell_share(found.images_tail)),
             ("test images in which no concept was found", found.unknown),
         ],
