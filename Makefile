@@ -176,7 +176,7 @@ $(BROWSER)/ready: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(BROWSER)/site axe-playwright-python
 	touch $@
 
-browser: $(VENV)/ready $(BROWSER)/ready ## the labelling page and the leaderboard in a real chromium, which must be installed
+browser: $(VENV)/ready $(BROWSER)/ready ## the labelling page, the leaderboard and the audit in a real chromium, which must be installed
 	PYTHONPATH=$(BROWSER)/site $(BIN)/python -m pytest -q -x tests/browser
 
 # The peer needs an older numpy; all else it takes from the main environment, behind its own.
