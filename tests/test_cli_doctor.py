@@ -63,6 +63,7 @@ def test_on_this_machine_everything_can_be_used_and_a_wrong_variable_is_told_as_
     checks = json.loads(real.stdout)["checks"]
     assert {check["topic"] for check in checks} == {
         "software", "machine", "environment", "matrix kernels", "threads", "first pass of exact search", "GPU",
+        "files", "what ships",
         "measured now on one core, while others may use the machine",
     }  # fmt: skip
     found = {(check["topic"], check["name"]): check for check in checks}

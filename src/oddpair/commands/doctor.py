@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from oddpair.commands.check import Check, Verdict
 from oddpair.commands.doctor_blas import check_environment, check_kernels, check_threads, count_threads
+from oddpair.commands.doctor_place import check_files, check_libraries, check_shipped
 from oddpair.commands.machine import Room, look_around, name_processor
 from oddpair.retrieval.faiss_import import CORE_TYPE, find_kernel, load_faiss, read_instructions, report_blas
 
@@ -57,7 +58,9 @@ def examine() -> Iterator[Check]:
     yield Check(topic="software", name="Python", found=f"{platform.python_version()}, {platform.platform()}")
     packages = [check_package(*package) for package in _PACKAGES]
     yield from packages
+    yield from check_libraries(package for _, package, _ in _PACKAGES)
     yield from check_room(room)
+    yield from check_files(Path.cwd())
     yield from check_environment(environment, room)
     if any(check.verdict == "unusable" for check in packages):
         alone.kill()
@@ -72,6 +75,7 @@ def examine() -> Iterator[Check]:
     yield from check_threads(count_threads(), room)
     yield from check_first_pass(dict(explain_first_pass()), choose_first_pass())
     yield from check_gpu()
+    yield from check_shipped()
     yield from check_rates(measure_rates())
 
 
