@@ -83,7 +83,7 @@ class Gap:
 
     Attributes:
         reference: How near the reference set is.
-        nearer: Test images that are nearer to the corpus than to the reference set.
+        nearer: Test images to which a corpus row, other than the reference set's own, is nearer than all of that set.
         difference: Median over test images of similarity to the corpus less similarity to the reference set.
         rows: Corpus rows nearer to some test image than all of the reference set, other than its own rows.
     """

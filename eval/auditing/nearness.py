@@ -56,7 +56,7 @@ def find_nearness(material: Material) -> NearnessFound:
         theirs = reference_scores.to_numpy()
         gap = Gap(
             reference=_describe(inputs.reference.name, material.searched.reference_rows, theirs),
-            nearer=find_share(int((scores > theirs).sum()), n),
+            nearer=find_share(_count_nearer(material, every, near), n),
             difference=find_median(
                 scores.astype(np.float64) - theirs, "similarity to the corpus less that to the reference set"
             ),
@@ -77,6 +77,15 @@ def find_gap_rows(material: Material) -> NDArray[np.bool_]:
     """Mark corpus rows nearer to some test image than all of the reference set, other than its own; over the pool."""
     # By uid, as a reference row's vector may be rounded otherwise in the corpus.
     return material.searched.near[material.name].hit & ~material.searched.shared
+
+
+def _count_nearer(material: Material, every: pa.Table, thresholds: pa.Table) -> int:
+    """Count test images that have a row of ``find_gap_rows`` among their nearest corpus rows."""
+    places = pc.index_in(every["test"], value_set=thresholds["test"].chunk(0))
+    above = every["score"].to_numpy() > thresholds["threshold"].take(places).to_numpy()
+    # Where the reference set was embedded twice, rounding of its own rows would make one image in two nearer.
+    own = material.searched.shared[material.searched.corpus.pool.places(every["uid"].combine_chunks())]
+    return int(pc.count_distinct(every["test"].filter(pa.array(above & ~own))).as_py())
 
 
 def _describe(name: str, rows: int, scores: NDArray[np.float32]) -> Distances:
