@@ -101,3 +101,19 @@ def test_an_image_is_nearer_by_another_row_though_the_reference_sets_own_is_the_
     assert found.images["nearest"].to_pylist() == ["r", "r"]
     assert removal.rows["uid"].to_pylist() == ["between"]
     assert (gap.nearer.part, gap.nearer.n, gap.rows) == (1, 2, 1)
+
+
+def test_a_row_as_near_as_the_reference_set_is_not_nearer(tmp_path):
+    rows = np.eye(3)
+    inputs = Inputs(
+        corpus=pictures("corpus", tmp_path, rows[[0, 1]], ["copy of the reference row", "far"]),
+        tests={"a": pictures("a", tmp_path, unit([[3, 0, 4]]), ["t"])},
+        reference=pictures("reference", tmp_path, rows[:1], ["r"]),
+    )
+    material = search(inputs, tmp_path / "audit")
+    found, removal = find_nearness(material), find_gap_removal(material)
+    gap = found.nearness.gap
+    assert gap is not None
+    assert removal is not None
+    assert found.images["score"].to_pylist() == found.images["reference_score"].to_pylist()
+    assert (gap.nearer.part, gap.difference.value, gap.rows, removal.removal.gone) == (0, 0, 0, 0)
