@@ -30,6 +30,7 @@ def given(tmp_path, noise, as_bytes, write_folder):
         ("data/my tests/", "my-tests"),
         ("s3://bucket/val", "val"),
         ("corpus", "test-corpus"),
+        ("a/combined", "test-combined"),
         ("{00000..00004}.tar", "00000..00004-.tar"),
         ("…", "test"),
     ],

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -143,3 +144,14 @@ def test_every_place_is_named_once_and_every_link_of_the_page_leads_to_one(page)
     assert len(names) == len(set(names))
     links = {(attributes["href"] or "")[1:] for tag, attributes in found.tags if tag == "a"}
     assert links <= set(names)
+
+
+def test_a_reference_set_of_the_name_of_the_corpus_is_told_apart():
+    audit = make_audit()
+    gap = audit.nearness.gap
+    assert gap is not None
+    same = replace(gap, reference=replace(gap.reference, name="web"))
+    page = render_audit(replace(audit, nearness=replace(audit.nearness, gap=same)), NOBODY, COMMANDS)
+    text = "".join(read(page).words)
+    assert "web (n = 40)" in text
+    assert "web (reference) (n = 40)" in text

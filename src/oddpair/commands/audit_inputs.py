@@ -17,6 +17,7 @@ from oddpair.errors import Refusal
 from oddpair.retrieval.vocabulary_names import BUILT_IN
 from oddpair.splits.inputs import Inputs, Pictures
 from oddpair.splits.manifest import CORPUS
+from oddpair.splits.similar.rules import COMBINED
 
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -73,7 +74,8 @@ def name_test(path: str) -> str:
     ('my-tests', 'test-corpus')
     """
     name = _ODD.sub("-", path.rstrip("/").rpartition("/")[2]).lstrip("._-") or "test"
-    return f"test-{name}" if name == CORPUS else name
+    # What splits are called after all test sets together, and what rows are of if they are of none.
+    return f"test-{name}" if name in (CORPUS, COMBINED) else name
 
 
 def tell_hashes(inputs: Inputs, name: str, table: str | None) -> dict[str, str]:

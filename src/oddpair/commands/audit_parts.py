@@ -87,23 +87,26 @@ def _show_duplicates(found: Duplicates) -> Iterator[Markup]:
 
 
 def _show_nearness(found: Nearness) -> Iterator[Markup]:
-    sides = [found.corpus, *([found.gap.reference] if found.gap else [])]
+    sides = {found.corpus.name: found.corpus}
+    if found.gap is not None:
+        name = found.gap.reference.name
+        sides[f"{name} (reference)" if name in sides else name] = found.gap.reference
     yield draw_panel(_plot(sides))
-    columns = ["test images", *(f"to {side.name}" for side in sides)]
+    columns = ["test images", *(f"to {name}" for name in sides)]
     rows = [
         [
             _QUANTILES.get(share, f"{100 * share:g} % are at or below"),
-            *(f"{side.quantiles[place]:.4f}" for side in sides),
+            *(f"{side.quantiles[place]:.4f}" for side in sides.values()),
         ]
         for place, share in enumerate(SHARES)
     ]
     yield html.table(columns, rows, caption="Cosine similarity of each test image to the nearest picture")
     told: list[tuple[str, object]] = [
         (
-            f"median, to {side.name} ({side.rows:,} rows)",
+            f"median, to {name} ({side.rows:,} rows)",
             f"{tell_estimate(side.median, 4)}, n = {side.median.n:,}",
         )
-        for side in sides
+        for name, side in sides.items()
     ]
     if found.gap is not None:
         told += [
@@ -128,8 +131,10 @@ def _show_nearness(found: Nearness) -> Iterator[Markup]:
         )
 
 
-def _plot(sides: list[Distances]) -> Histogram:
-    bins = {side.name: {round(lower * _BINS): count for lower, count in side.histogram} for side in sides}
+def _plot(sides: Mapping[str, Distances]) -> Histogram:
+    bins = {
+        name: {round(lower * _BINS): count for lower, count in side.histogram} for name, side in sides.items()
+    }
     places = [place for counts in bins.values() for place in counts]
     low, high = min(places), max(places)
     return Histogram(
