@@ -26,11 +26,22 @@ from oddpair.splits.pool import Pool, pool_of_stored
 from oddpair.splits.recipes.style_strict import StyleStrictRecipe
 from oddpair.splits.styles.deployment import count_classes
 from oddpair.splits.styles.labels import class_of, read_texts
-from oddpair.splits.styles.scorer import AMBIGUOUS, CLASSES, NATURAL, RENDITION, UNLABELLED, Codes
+from oddpair.splits.styles.scorer import (
+    AMBIGUOUS,
+    CLASSES,
+    CODE,
+    NATURAL,
+    OTHER,
+    RENDITION,
+    UNLABELLED,
+    Codes,
+)
 
 NO_LABELS = "no hand labels: oddpair label CORPUS --out labels, then --labels labels"
 
 _MOST_CONFUSED = 200
+# Rows of the other style that its recipe holds out as a test, and the most of its labelled rows that may be.
+_HELD, _MOST_HELD = 50, 0.2
 _MOST_FINER = 50
 _CONFUSIONS = pa.schema([(name, pa.string()) for name in ("uid", "side", "label", "sorted")])
 
@@ -102,12 +113,16 @@ def find_styles(material: Material) -> StylesFound:
         return _tell(test, why)
     try:
         guess: Style = style or "rendition"
-        split = split_style(material, make_recipe(material, guess), guess, test.pool.rows)
+        split = split_style(
+            material, make_recipe(material, guess, labels.labels.codes), guess, test.pool.rows
+        )
         if style is None:
             style = _find_style(material, split)
             if style != guess:
                 # The first guess took other rows out as a test.
-                split = split_style(material, make_recipe(material, style), style, test.pool.rows)
+                split = split_style(
+                    material, make_recipe(material, style, labels.labels.codes), style, test.pool.rows
+                )
     except Refusal as refusal:
         if style is None:
             why = f"nothing tells the style of the test, which --style would: {refusal}"
@@ -123,9 +138,18 @@ def find_styles(material: Material) -> StylesFound:
     )
 
 
-def make_recipe(material: Material, style: Style) -> StyleStrictRecipe:
-    """Return the recipe by which a corpus is split for a test set of some style."""
+def make_recipe(material: Material, style: Style, codes: Codes | None = None) -> StyleStrictRecipe:
+    """Return the recipe by which a corpus is split for a test set of some style.
+
+    It holds rows of the other style out as a test of its own, which nobody asked an audit for: as few as it can do with.
+
+    Args:
+        material: The settings.
+        style: Of the test set.
+        codes: Class of each labelled row, -1 for none; ``None`` before labels are read.
+    """
     asked = material.asked
+    members = 0 if codes is None else int((codes == CODE[OTHER[style]]).sum())
     return StyleStrictRecipe(
         style_column=asked.style_column,
         natural=asked.natural,
@@ -134,6 +158,7 @@ def make_recipe(material: Material, style: Style) -> StyleStrictRecipe:
         precision=asked.precision,
         natural_tests=(material.name,) if style == NATURAL else (),
         rendition_tests=(material.name,) if style == RENDITION else (),
+        held_out=round(min(_MOST_HELD, _HELD / max(members, 1)), 6),
         seed=asked.seed,
     )
 
