@@ -167,6 +167,7 @@ def test_embeddings_alone_are_audited_for_what_they_tell(place):
     assert set(card["left_out"]) == {"styles", "concepts", "pairs", "accuracy"}
     assert card["duplicates"]["compared"] == 0
     assert card["duplicates"]["unseen"] == 600
+    assert card["judgements"][0]["answer"] == "open"
     assert "no picture" in (place / "alone" / "page.html").read_text()
     for why in card["left_out"].values():
         assert why in result.output

@@ -35,7 +35,7 @@ def judge(
 ) -> tuple[Judgement, ...]:
     """Judge each way of being out-of-distribution by itself: no number weighs one against another.
 
-    * **copies**: out if the corpus holds no duplicate of a test image, else in.
+    * **copies**: out if no duplicate of a test image was found, in if one was, open if nothing was compared that could tell.
     * **style**: out if at most 1 % of the corpus is of the test's style (95 %, one-sided), in if the interval lies
       above that, else open.
     * **similarity**: out if no corpus row is nearer to a test image than the reference set is, else in. What is near in
@@ -140,13 +140,20 @@ def _not_audited(aspect: str, why: str) -> Judgement:
 
 
 def _judge_copies(found: Duplicates) -> Judgement:
-    kinds = f"{found.same_bytes.part:,} the same file, {found.same_look.part:,} of the same look, {found.near.part:,} near"
-    text = (
-        f"The corpus holds duplicates of {tell_share(found.found)} test images: {kinds}."
-        if found.found.part
-        else f"No duplicate of a test image was found in the corpus: {tell_share(found.found)}."
-    )
-    return Judgement(aspect="copies", answer="in" if found.found.part else "out", text=text)
+    unseen = f" Of {found.unseen:,} near pairs no picture was at hand." if found.unseen else ""
+    if not found.found.part and not found.compared and found.similarity is None:
+        text = (
+            "Nothing was compared that tells copies: no pictures were at hand, and no similarity was given."
+        )
+        return Judgement(aspect="copies", answer="open", text=text)
+    if not found.found.part:
+        text = f"No duplicate of a test image was found in the corpus: {tell_share(found.found)}.{unseen}"
+        return Judgement(aspect="copies", answer="out", text=text)
+    kinds = f"{found.same_bytes.part:,} the same file, {found.same_look.part:,} of the same look"
+    if found.similarity is not None:
+        kinds += f", {found.near.part:,} nearer than {found.similarity:g}"
+    text = f"The corpus holds duplicates of {tell_share(found.found)} test images: {kinds}.{unseen}"
+    return Judgement(aspect="copies", answer="in", text=text)
 
 
 def _judge_style(found: Styles) -> Judgement:

@@ -41,7 +41,7 @@ CLEAN = Duplicates(
     rows=0,
     compared=100,
     unseen=0,
-    similarity=0.95,
+    similarity=None,
     bits=4,
 )
 STYLES = Styles(
@@ -102,7 +102,16 @@ def test_a_corpus_without_copies_is_out_and_one_copy_is_in():
     one = dataclasses.replace(CLEAN, found=find_share(1, 100), same_bytes=find_share(1, 100))
     told = answers(duplicates=one)["copies"]
     assert told.answer == "in"
-    assert "1.0 % [0.0, 5.4] (1 of 100) test images: 1 the same file, 0 of the same look, 0 near" in told.text
+    assert "1.0 % [0.0, 5.4] (1 of 100) test images: 1 the same file, 0 of the same look." in told.text
+
+
+def test_copies_are_undecided_where_nothing_was_compared_that_tells_them():
+    blind = dataclasses.replace(CLEAN, compared=0, unseen=100)
+    told = answers(duplicates=blind)["copies"]
+    assert (told.answer, told.text[:20]) == ("open", "Nothing was compared")
+    assert answers(duplicates=dataclasses.replace(blind, similarity=0.9))["copies"].answer == "out"
+    half = dataclasses.replace(CLEAN, compared=50, unseen=50)
+    assert answers(duplicates=half)["copies"].text.endswith(" Of 50 near pairs no picture was at hand.")
 
 
 @pytest.mark.parametrize(
