@@ -214,7 +214,13 @@ def _read_hashes(corpus: Corpus, wanted: pa.Array | None) -> pa.Table:
 def _put_in_order(pairs: pa.Table) -> pa.Table:
     """Sort pairs by test image, the strongest reason and then the most similar first, each pair once."""
     strength = pc.index_in(pairs["reason"], value_set=pa.array(REASONS))
-    order = [("test", "ascending"), ("strength", "ascending"), ("score", "descending"), ("uid", "ascending")]
+    order = [
+        ("test", "ascending"),
+        ("strength", "ascending"),
+        ("score", "descending"),
+        ("uid", "ascending"),
+        ("bits", "ascending"),
+    ]
     ordered = pairs.append_column("strength", strength).sort_by(order).drop_columns(["strength"])
     seen: set[tuple[str, str]] = set()
     keep = []
