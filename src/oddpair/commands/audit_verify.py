@@ -65,7 +65,7 @@ def verify_audit(folder: Path, given: Given, *, workers: int) -> VerifiedAudit:
     # Under the name that it had, whatever its folder is called by now.
     given = replace(given, tests={name: next(iter(given.tests.values()))})
     with tempfile.TemporaryDirectory() as work:
-        # Embeddings that are missing are made for this alone; those of the audit lie beside it.
+        # Embeddings lie beside the audit, and are made there again if they are gone.
         inputs, _ = open_audited(given, folder, workers=workers)
         hashes = tell_hashes(inputs, name, given.accuracies)
         found = run_audit(inputs, name, asked, Path(work), table=given.accuracies, hashes=hashes)
