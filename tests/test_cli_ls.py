@@ -63,7 +63,7 @@ def test_audits_submissions_and_pictures_are_found_by_what_marks_them(tmp_path, 
 
 
 def test_what_is_broken_is_a_line_that_says_why_and_stops_nothing(tmp_path):
-    for name, content in (("a", "{"), ("b", "[1]"), ("c", "{}")):
+    for name, content in (("a", "{"), ("b", "[1]"), ("c", '{"judgements": [1]}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "audit.json").write_text(content)
     result = run(tmp_path)

@@ -68,7 +68,7 @@ def _walk(folder: Path, depth: int, told: Callable[[str], None]) -> Iterator[Art
             continue
         try:
             line, card = kind.describe(folder, marks)
-        except (Refusal, KeyError, TypeError, ValueError, OSError) as error:
+        except (Refusal, AttributeError, LookupError, TypeError, ValueError, OSError) as error:
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             yield Artifact(kind=name, path=folder, line="", card={}, broken=why)
         else:

@@ -90,7 +90,10 @@ def _describe_counts(folder: Path, marks: Marks) -> Described:
 
 def _describe_tags(folder: Path, marks: Marks) -> Described:
     card = _read(folder / "manifest.json")
-    return f"image tags by {card.get('encoder', 'a tagger')}", card
+    return (
+        f"{sum(card['tags']):,} tags of {sum(card['rows']):,} pictures, by {card['encoder']['sha256'][:_SHORT]}",
+        card,
+    )
 
 
 def _describe_search(folder: Path, marks: Marks) -> Described:
@@ -186,10 +189,10 @@ KINDS: Mapping[str, Kind] = {
         marks=lambda marks: "manifest.json" in marks.files and "tags" in marks.folders,
         describe=_describe_tags,
     ),
-    "search": Kind(marks=_has("summary.json", "tests.parquet"), describe=_describe_search),
     "duplicates": Kind(
         marks=_has("summary.json", "duplicates.parquet"), describe=_describe_search, holds_others=True
     ),
+    "search": Kind(marks=_has("summary.json", "tests.parquet"), describe=_describe_search),
     "scores": Kind(
         marks=lambda marks: any(name.endswith(".result.json") for name in marks.files),
         describe=_describe_scores,
